@@ -1,0 +1,1 @@
+"""The workers and the services that keep the promise."""

@@ -1,0 +1,1 @@
+"""The job types that come with millstream, one file a type."""

@@ -1,0 +1,1 @@
+"""What producer and consumer have in common."""

@@ -1,0 +1,1 @@
+"""Real PostgreSQL and Valkey servers from wheels, started by an own launcher."""

@@ -1,0 +1,69 @@
+"""Every error that millstream raises on purpose.
+
+MillstreamError
+├── ConfigError            a setting is bad; every problem named at once
+├── UnavailableError       a store or server cannot be reached or started; says what to do
+│   ├── DatabaseUnavailableError
+│   ├── BrokerUnavailableError
+│   └── EmbeddedUnavailableError
+└── HandlerSignal          what a handler may raise to steer its job
+    ├── PermanentFailure   do not try again
+    ├── RetryAfter         try again in so many seconds; counts as a failure
+    └── Snooze             run again in so many seconds; counts nothing
+"""
+
+
+class MillstreamError(Exception):
+    """Base of them all."""
+
+
+class ConfigError(MillstreamError):
+    """One or more settings are bad. `problems` holds a sentence for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("; ".join(problems))
+
+
+class UnavailableError(MillstreamError):
+    """Something that we depend on cannot be reached or started. `hint` says what a person can do about it."""
+
+    def __init__(self, sentence: str, hint: str = "") -> None:
+        self.hint = hint
+        super().__init__(sentence)
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """PostgreSQL did not answer, or the connection broke. Whether the statement took effect is unknown."""
+
+
+class BrokerUnavailableError(UnavailableError):
+    """Redis did not answer, or the connection broke. Whether the command took effect is unknown."""
+
+
+class EmbeddedUnavailableError(UnavailableError):
+    """An embedded server cannot be found or does not start."""
+
+
+class HandlerSignal(MillstreamError):  # noqa: N818 - a handler raises it to say what it wants, it is no error of ours
+    """What a handler may raise to steer its job."""
+
+
+class PermanentFailure(HandlerSignal):
+    """The job cannot succeed: dead-letter it now, whatever attempts are left."""
+
+
+class RetryAfter(HandlerSignal):
+    """Try again in `seconds` (finite, >= 0); counts as a failure."""
+
+    def __init__(self, seconds: float, reason: str = "") -> None:
+        self.seconds = seconds
+        super().__init__(reason or f"retry after {seconds:g} s")
+
+
+class Snooze(HandlerSignal):
+    """Run again in `seconds` (finite, >= 0); counts as no failure."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        super().__init__(f"snoozed for {seconds:g} s")

@@ -1,0 +1,113 @@
+"""How a handler is written: `@job("thumbnail", timeout=30)` on a function of (ctx, payload).
+
+The decorator only describes and registers; importing a module of handlers has no other effect.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, get_type_hints
+
+import msgspec
+
+from shared.errors import PermanentFailure, RetryAfter, Snooze
+
+__all__ = ["Context", "Executor", "Handler", "HandlerFunction", "PermanentFailure", "RetryAfter", "Snooze", "job", "registered"]
+
+Executor = Literal["async", "thread"]
+
+
+class Context(Protocol):
+    """What a handler may ask of and tell to millstream while it runs."""
+
+    job_id: str  # UUIDv7
+    attempt: int  # grows with every claim, never reset: a fencing token for outside stores
+    log: Any  # structlog logger that carries job_id, type and attempt
+    cancelled: bool  # True once the job should stop: its time is up, its worker drains or lost its lease
+    resources: Mapping[str, Any]  # what the worker shares among handlers: settings, mailer, ...
+
+
+HandlerFunction = Callable[[Context, Any], Any | Awaitable[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Handler:
+    """One job type: its function, the shape of its payload and the defaults of its jobs."""
+
+    type: str
+    function: HandlerFunction
+    payload_type: Any = dict[str, Any]  # a msgspec.Struct, or dict for any JSON object
+    aliases: tuple[str, ...] = ()
+    executor: Executor = "async"
+    timeout: float | None = None  # seconds
+    max_attempts: int | None = None
+    backoff: Mapping[str, Any] | None = None  # as in a submit body
+    decode: Callable[[bytes], Any] = msgspec.json.decode
+
+    def schema(self) -> dict[str, Any]:
+        """JSON Schema (2020-12) of the payload."""
+        if self.payload_type == dict[str, Any]:
+            return {"type": "object"}
+        return msgspec.json.schema(self.payload_type)
+
+
+_registered: dict[str, Handler] = {}
+
+
+def registered() -> dict[str, Handler]:
+    """Every handler that was declared so far, by type."""
+    return dict(_registered)
+
+
+def job(
+    type: str,  # noqa: A002 - the word that users write in a submit body
+    *,
+    aliases: tuple[str, ...] = (),
+    executor: Executor | None = None,
+    timeout: float | None = None,  # noqa: ASYNC109 - a limit that is stored, not awaited
+    max_attempts: int | None = None,
+    backoff: Mapping[str, Any] | None = None,
+) -> Callable[[HandlerFunction], HandlerFunction]:
+    """Register the decorated function as handler of `type`.
+
+    The annotation of its second parameter is the payload's shape. `executor` defaults to "async" for coroutine functions and to
+    "thread" for plain ones. `timeout` is in seconds. Raises ValueError when two functions claim one type.
+    """
+
+    def register(function: HandlerFunction) -> HandlerFunction:
+        chosen: Executor = executor or ("async" if inspect.iscoroutinefunction(function) else "thread")
+        if (chosen == "async") != inspect.iscoroutinefunction(function):
+            raise ValueError(f"handler of {type!r}: executor {chosen!r} wants {'an async' if chosen == 'async' else 'a plain'} function")
+        payload_type = _payload_type(function)
+        declared = Handler(
+            type=type,
+            function=function,
+            payload_type=payload_type,
+            aliases=aliases,
+            executor=chosen,
+            timeout=timeout,
+            max_attempts=max_attempts,
+            backoff=backoff,
+            decode=msgspec.json.Decoder(payload_type).decode,
+        )
+        _add(declared)
+        return function
+
+    return register
+
+
+def _payload_type(function: HandlerFunction) -> Any:
+    parameters = list(inspect.signature(function).parameters)
+    if len(parameters) != 2:
+        raise ValueError(f"{function!r}: a handler takes (ctx, payload)")
+    hint = get_type_hints(function).get(parameters[1], dict[str, Any])
+    return dict[str, Any] if hint in (dict, Any) else hint
+
+
+def _add(declared: Handler) -> None:
+    taken = {name: known.type for known in _registered.values() for name in (known.type, *known.aliases)}
+    for name in (declared.type, *declared.aliases):
+        other = _registered.get(taken.get(name, ""))
+        if other is not None and other.function.__qualname__ != declared.function.__qualname__:
+            raise ValueError(f"two handlers claim the type {name!r}")
+    _registered[declared.type] = declared

@@ -1,0 +1,186 @@
+"""Settings come from the environment alone (12-factor), are frozen, and name every problem at once.
+
+Each field below is one variable: `MILLSTREAM_` and the name in capitals, unless `env=` says otherwise. The metadata is also the
+source of `.env.example` and `docs/configuration.md`.
+"""
+
+import ipaddress
+import os
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from shared.errors import ConfigError
+
+Parser = Callable[[str], Any]
+
+
+def _text(raw: str) -> str:
+    return raw
+
+
+def _words(raw: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in raw.split(",") if word.strip())
+
+
+def _flag(raw: str) -> bool:
+    if raw.lower() not in {"0", "1", "true", "false", "yes", "no"}:
+        raise ValueError("must be 0 or 1")
+    return raw.lower() in {"1", "true", "yes"}
+
+
+def _integer(low: int, high: int) -> Parser:
+    def parse(raw: str) -> int:
+        try:
+            value = int(raw)
+        except ValueError:
+            raise ValueError("must be a whole number") from None
+        if not low <= value <= high:
+            raise ValueError(f"must be from {low} to {high}")
+        return value
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Parser:
+    def parse(raw: str) -> float:
+        try:
+            value = float(raw)
+        except ValueError:
+            raise ValueError("must be a number of seconds") from None
+        if not low <= value <= high:
+            raise ValueError(f"must be from {low:g} to {high:g} seconds")
+        return value
+
+    return parse
+
+
+def _one_of(*choices: str) -> Parser:
+    def parse(raw: str) -> str:
+        if raw.lower() not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}")
+        return raw.lower()
+
+    return parse
+
+
+def _url(*schemes: str) -> Parser:
+    def parse(raw: str) -> str:
+        parts = urlsplit(raw)
+        if parts.scheme not in schemes:
+            raise ValueError(f"must be a URL that starts with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        _ = parts.port  # raises ValueError when it is no number
+        return raw
+
+    return parse
+
+
+def _name(raw: str) -> str:
+    if not raw or len(raw) > 100 or any(char.isspace() or char in "{}" for char in raw):
+        raise ValueError("must be 1 to 100 characters without spaces or braces")
+    return raw
+
+
+def _var(default: Any, parse: Parser, doc: str, *, env: str = "") -> Any:
+    return field(default=default, metadata={"parse": parse, "doc": doc, "env": env})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What producer, consumer and tools may be told. Build it with `load`, never by hand outside tests."""
+
+    database_url: str = _var(
+        "", _url("postgres", "postgresql"), "PostgreSQL. Unset: the embedded server of `millstream up`.", env="DATABASE_URL"
+    )
+    redis_url: str = _var(
+        "", _url("redis", "rediss", "unix"), "Redis (>= 6.2) or Valkey. Unset: the embedded server of `millstream up`.", env="REDIS_URL"
+    )
+    host: str = _var("127.0.0.1", _text, "Address that the producer binds. Anything but loopback needs API_KEYS or INSECURE.")
+    port: int = _var(3000, _integer(1, 65535), "Port that the producer binds; several producers may share it.")
+    data_dir: Path = _var(Path(".millstream"), Path, "Where embedded servers keep their data.")
+    output_dir: Path = _var(Path("output"), Path, "Where handlers put the files they make.")
+    stream: str = _var("jobs_stream", _name, "Base name of every Redis key.")
+    group: str = _var("workers", _name, "Consumer group on the streams.")
+    concurrency: int = _var(100, _integer(1, 10_000), "Jobs that one consumer process runs at a time.")
+    lease_seconds: float = _var(10.0, _seconds(1, 3600), "A worker that has not been heard of for so long is dead.")
+    heartbeat_seconds: float = _var(2.0, _seconds(0.1, 600), "How often a worker says that it lives; at most a third of the lease.")
+    grace_seconds: float = _var(25.0, _seconds(0, 3600), "After SIGTERM running jobs may finish for so long; the rest is handed back.")
+    max_crashes: int = _var(3, _integer(1, 100), "A job that was running when its worker died so many times is dead-lettered.")
+    job_timeout_seconds: float = _var(300.0, _seconds(0.05, 86_400), "Time limit of a job that names none, nor does its type.")
+    handlers: tuple[str, ...] = _var((), _words, "Comma-separated modules with your own @job handlers; the consumer imports them.")
+    test_types: bool = _var(False, _flag, "1 adds the test.* job types, one of which kills its consumer.")
+    api_keys: tuple[str, ...] = _var((), _words, "Comma-separated keys; when set, every call but probes needs one as bearer token.")
+    insecure: bool = _var(False, _flag, "1 allows to bind a public address without API_KEYS.")
+    submit_queue: int = _var(10_000, _integer(1, 1_000_000), "Submitted jobs that may wait for their commit; beyond it: 503.")
+    submit_timeout_seconds: float = _var(5.0, _seconds(0.1, 60), "How long a submit waits for PostgreSQL before it answers 503.")
+    max_backlog: int = _var(0, _integer(0, 1_000_000_000), "Undelivered jobs at which submits are answered 429; 0: no limit.")
+    idempotency_ttl: float = _var(86_400.0, _seconds(1, 31_536_000), "Seconds that an idempotency key is kept.")
+    retention_days: float = _var(30.0, _seconds(0.001, 3650), "Days that finished jobs are kept.")
+    smtp_url: str = _var(
+        "smtp://127.0.0.1:1025", _url("smtp", "smtps", "smtp+starttls"), "Mail server for email.send, with user:password@ if it wants them."
+    )
+    mail_from: str = _var("millstream@localhost", _text, "Sender address of email.send.")
+    log_format: str = _var("json", _one_of("json", "console"), "How log lines look.")
+    log_level: str = _var("info", _one_of("debug", "info", "warning", "error"), "Log lines below it are dropped.")
+    log_file: str = _var("", _text, "Log to this file (rotated at 50 MB, 5 kept) instead of standard output.")
+
+
+def variable(name: str) -> str:
+    """Name of the environment variable behind the field `name`."""
+    by_name = {item.name: item.metadata["env"] for item in fields(Settings)}
+    return by_name[name] or f"MILLSTREAM_{name.upper()}"
+
+
+def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+    """Read the settings from `environ` (default: the process's). `overrides` win over it.
+
+    Raises ConfigError that names every bad variable. An empty variable counts as unset.
+    """
+    environ = os.environ if environ is None else environ
+    values: dict[str, Any] = {}
+    problems: list[str] = []
+    for item in fields(Settings):
+        raw = environ.get(variable(item.name), "").strip()
+        if raw and item.name not in overrides:
+            try:
+                values[item.name] = item.metadata["parse"](raw)
+            except ValueError as error:
+                problems.append(f"{variable(item.name)}={_shown(item.name, raw)}: {error}")
+    settings = Settings(**values | overrides)
+    problems += _conflicts(settings)
+    if problems:
+        raise ConfigError(problems)
+    return settings
+
+
+def _shown(name: str, raw: str) -> str:
+    return "***" if name in {"database_url", "redis_url", "smtp_url", "api_keys"} else repr(raw)
+
+
+def _conflicts(settings: Settings) -> list[str]:
+    problems = []
+    if settings.heartbeat_seconds * 3 > settings.lease_seconds:
+        problems.append("MILLSTREAM_HEARTBEAT_SECONDS: must be at most a third of MILLSTREAM_LEASE_SECONDS")
+    if not (settings.api_keys or settings.insecure or _is_loopback(settings.host)):
+        problems.append(
+            f"MILLSTREAM_HOST={settings.host!r}: anyone who reaches it could submit jobs; "
+            "set MILLSTREAM_API_KEYS, or MILLSTREAM_INSECURE=1 if something else guards it"
+        )
+    return problems
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def host_name() -> str:
+    """This machine's name, as workers show it."""
+    return socket.gethostname()
