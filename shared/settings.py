@@ -79,8 +79,8 @@ def _url(*schemes: str) -> Parser:
 
 
 def _name(raw: str) -> str:
-    if not raw or len(raw) > 100 or any(char.isspace() or char in "{}" for char in raw):
-        raise ValueError("must be 1 to 100 characters without spaces or braces")
+    if not raw or len(raw) > 100 or any(char.isspace() for char in raw):
+        raise ValueError("must be 1 to 100 characters without spaces")
     return raw
 
 
