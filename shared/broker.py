@@ -123,16 +123,15 @@ class Broker:
             triples = [(member(entry.job_id or "", priority), due_in, entry.entry_id) for entry, due_in in group]
             await self._postpone(self.keys.stream(priority), triples)
 
-    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> list[str]:
-        """Add dead letters to the DLQ, then drop the entries of their jobs. Returns the letters' places, in the same order."""
-        places = {}
-        by_stream = sorted(letters, key=lambda pair: pair[1].priority if pair[1] else "normal")
-        for priority, group in groupby(by_stream, lambda pair: pair[1].priority if pair[1] else "normal"):
+    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> dict[str, str]:
+        """Add dead letters to the DLQ, then drop the entries of their jobs. Returns the letters' places by job id."""
+        places: dict[str, str] = {}
+        for priority, group in groupby(sorted(letters, key=_entry_priority), _entry_priority):
             for chunk in _chunks(list(group)):
                 flat = [part for letter, entry in chunk for part in (*_letter_fields(letter), entry.entry_id if entry else "")]
                 placed = await self._run("bury", [self.keys.dlq, self.keys.stream(priority)], [self._group, *flat])
-                places.update(zip((id(pair[0]) for pair in chunk), placed, strict=True))
-        return [places[id(letter)].decode() for letter, _ in letters]
+                places |= {letter.id: place.decode() for (letter, _), place in zip(chunk, placed, strict=True)}
+        return places
 
     async def dead(self) -> AsyncIterator[tuple[str, str, int]]:
         """Every letter in the DLQ stream as (place, job id, attempts)."""
@@ -259,6 +258,10 @@ def _translated() -> Iterator[None]:
 def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
     for start in range(0, len(items), CHUNK):
         yield items[start : start + CHUNK]
+
+
+def _entry_priority(pair: tuple[Letter, Entry | None]) -> str:
+    return pair[1].priority if pair[1] else "normal"
 
 
 def _letter_fields(letter: Letter) -> tuple[str | int, ...]:

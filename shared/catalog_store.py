@@ -1,0 +1,29 @@
+"""The catalog of job types in PostgreSQL: consumers publish it, producers validate against it."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from shared.catalog import TypeDescription
+from shared.database import Database
+from shared.models import TypeInfo
+from shared.queries import load
+
+SQL = load("views")
+
+
+async def publish(database: Database, types: Sequence[TypeDescription]) -> None:
+    """Make these types known to every producer; what was known of them before is replaced."""
+    if types:
+        encode = msgspec.json.encode
+        columns = [[kind.type for kind in types]] + [
+            [encode(value(kind)) for kind in types] for value in (lambda k: k.aliases, lambda k: k.schema, lambda k: k.defaults)
+        ]
+        await database.fetch(SQL["publish_types"], *columns)
+
+
+async def known_types(database: Database) -> list[TypeInfo]:
+    """Every type that was ever published."""
+    decode = msgspec.json.decode
+    rows = await database.fetch(SQL["types"])
+    return [TypeInfo(row["type"], list(row["aliases"]), decode(row["schema"]), decode(row["defaults"])) for row in rows]
