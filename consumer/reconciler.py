@@ -10,7 +10,7 @@ from datetime import datetime
 from consumer.triage import Triage
 from shared import probe
 from shared.broker import Broker, GroupMissingError
-from shared.dispatch_store import PAGE, DispatchStore
+from shared.dispatch_store import HORIZON_SECONDS, PAGE, DispatchStore
 from shared.keys import PRIORITIES
 from shared.lease_store import LeaseStore
 from shared.log import get_log
@@ -20,7 +20,6 @@ log = get_log()
 
 EVERY_SECONDS = 1.0
 MARGIN_SECONDS = 3.0  # a publish may be under way for so long
-HORIZON_SECONDS = 3600.0  # what is due later costs Redis nothing
 HORIZON_STEP_SECONDS = 60.0
 ORPHANS_FOR_SECONDS = 60.0  # after a worker's death
 

@@ -11,6 +11,7 @@ from shared.queries import load
 
 SQL = load("dispatch")
 PAGE = 1000
+HORIZON_SECONDS = 3600.0  # what is due later waits in PostgreSQL and costs Redis nothing
 
 
 class DispatchStore:

@@ -3,7 +3,7 @@
 Methods are batches and say whom they won: a fenced move returns the jobs that were still ours.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from shared.database import Database, Transaction
 from shared.models import Claimed, Due, Lease, Letter, NewJob, RawJson, Reclaimed, Replayed, Seen
@@ -12,6 +12,7 @@ from shared.queries import load
 SQL = load("jobs")
 
 Fence = tuple[str, int]  # job id, attempt
+Taken = dict[str, tuple[bytes, str]]  # idempotency key: fingerprint and id of the job that has it
 
 
 class JobStore:
@@ -25,19 +26,20 @@ class JobStore:
         rows = await self._database.fetch(SQL["submit"], *_columns(jobs))
         return _waiting(jobs, rows)
 
-    async def submit_keyed(self, jobs: Sequence[NewJob], ttl: float) -> tuple[list[Due], dict[str, tuple[bytes, str]]]:
-        """Insert jobs with distinct idempotency keys (kept `ttl` seconds), all or none.
+    async def submit_keyed(self, jobs: Sequence[NewJob], ttl: float, check: Callable[[Taken], None]) -> tuple[list[Due], Taken]:
+        """Insert jobs, some or all with distinct idempotency keys that are kept `ttl` seconds; all or none.
 
-        Returns those that wait for their time, and for each key that was taken the (fingerprint, id) of the job that has it.
+        Returns those that wait for their time, and for each key that was taken the (fingerprint, id) of the job that has it: such a
+        job is not inserted. `check` may refuse what was taken by raising; nothing is stored then.
         """
+        keyed = sorted((job for job in jobs if job.idempotency_key), key=lambda job: job.idempotency_key or "")
         async with self._database.transaction() as transaction:
-            rows = await transaction.fetch(
-                SQL["reserve_keys"], [job.idempotency_key for job in jobs], [job.fingerprint for job in jobs], [job.id for job in jobs], ttl
-            )
-            ours = {row["key"] for row in rows}
-            winners = [job for job in jobs if job.idempotency_key in ours]
-            due = _waiting(winners, await transaction.fetch(SQL["submit"], *_columns(winners))) if winners else []
-            taken = await _holders(transaction, [job.idempotency_key or "" for job in jobs if job.idempotency_key not in ours])
+            columns = [job.idempotency_key for job in keyed], [job.fingerprint for job in keyed], [job.id for job in keyed]
+            ours = {row["key"] for row in await transaction.fetch(SQL["reserve_keys"], *columns, ttl)}
+            taken = await _holders(transaction, [job.idempotency_key or "" for job in keyed if job.idempotency_key not in ours])
+            check(taken)
+            fresh = [job for job in jobs if job.idempotency_key not in taken]
+            due = _waiting(fresh, await transaction.fetch(SQL["submit"], *_columns(fresh))) if fresh else []
         return due, taken
 
     async def claim(self, ids: Sequence[str], lease: Lease, types: Sequence[str]) -> list[Claimed]:
@@ -131,7 +133,7 @@ def _waiting(jobs: Sequence[NewJob], rows: Sequence[object]) -> list[Due]:
     return [Due(job.id, job.priority, delays[job.id]) for job in jobs if job.id in delays]
 
 
-async def _holders(transaction: Transaction, keys: list[str]) -> dict[str, tuple[bytes, str]]:
+async def _holders(transaction: Transaction, keys: list[str]) -> Taken:
     rows = await transaction.fetch(SQL["find_keys"], keys) if keys else []
     return {row["key"]: (row["fingerprint"], row["job_id"]) for row in rows}
 
