@@ -1,7 +1,7 @@
 """Which account a server runs as, and a data folder that this account can use.
 
 PostgreSQL refuses to run as root, and Valkey has no need to. Started by root, a server runs as the owner of its data
-folder, which for a new folder is `postgres` if there is such an account, else `nobody`. Anyone else runs it as themselves.
+folder; for a new folder that is `postgres` if there is such an account, else `nobody`. Others run it as themselves.
 """
 
 import hashlib

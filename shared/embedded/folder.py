@@ -21,6 +21,10 @@ PORTS = range(20_000, 30_000)
 Pause = Callable[[float], object]
 
 
+class InUseError(Exception):
+    """A server runs in the folder."""
+
+
 class Folder:
     """The data folder at `path`; what we write there belongs to `account`."""
 
@@ -34,12 +38,14 @@ class Folder:
         """Hold the folder's lock and yield a descriptor for the server to inherit.
 
         The lock lasts as long as any process has that descriptor open: as long as one process of the server lives, and
-        no longer, whatever numbers in pid files say. Raises BlockingIOError when a server has it.
+        no longer, whatever numbers in pid files say. Raises InUseError when a server has it.
         """
         descriptor = self.open("lock", os.O_RDWR)
         try:
             deadline = time.monotonic() + LOCK_WAIT_SECONDS
-            while not _try_lock(descriptor, last=time.monotonic() > deadline):
+            while not _try_lock(descriptor):
+                if time.monotonic() > deadline:
+                    raise InUseError
                 pause(0.05)
             yield descriptor
         finally:
@@ -95,8 +101,16 @@ class Folder:
             return "\n".join(stream.read().decode("utf-8", "replace").splitlines()[-lines:])
 
 
-def is_free(port: int, host: str = "127.0.0.1") -> bool:
-    """Whether a server could listen on `port` now."""
+def is_free(port: int) -> bool:
+    """Whether a server could listen on `port` of 127.0.0.1 now."""
+    return listen_error("127.0.0.1", port) is None
+
+
+def listen_error(host: str, port: int) -> OSError | None:
+    """Say why no server can listen there now; None if one can.
+
+    Without SO_REUSEPORT: a listener that shares its port with others still counts as taking it.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(
@@ -105,9 +119,9 @@ def is_free(port: int, host: str = "127.0.0.1") -> bool:
         try:
             probe.bind((host, port))
             probe.listen()
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            return error
+    return None
 
 
 def free_port() -> int:
@@ -115,11 +129,9 @@ def free_port() -> int:
     return next(port for port in random.sample(PORTS, len(PORTS)) if is_free(port))
 
 
-def _try_lock(descriptor: int, *, last: bool) -> bool:
+def _try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        if last:
-            raise
         return False
     return True

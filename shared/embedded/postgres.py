@@ -116,7 +116,7 @@ def _drop_stale_pid_file(cluster: Path) -> None:
     """Remove what a killed server left behind. We hold the lock, so no server of ours runs.
 
     PostgreSQL takes any live process of the same account with the recorded number for a server, but after a reboot or
-    in a container it is often a stranger. A server started by hand has the cluster as working directory: leave that one.
+    in a container it is often a stranger. One started by hand has the cluster as working directory: leave that alone.
     """
     file = cluster / "postmaster.pid"
     with contextlib.suppress(OSError, ValueError, IndexError):

@@ -21,7 +21,7 @@ class Process:
     """One child. `start` may be called again after it died.
 
     `stop_signal` asks it to end. `death_signal` is what the kernel sends it when we die, however we die (Linux only).
-    `output` is a descriptor for what it prints; without one it prints where we do. It inherits the descriptors in `keep`.
+    `output` is a descriptor for what it prints; without one it prints where we do. `keep` are descriptors to inherit.
     """
 
     def __init__(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from shared.embedded.account import account_for, settle
-from shared.embedded.folder import Folder, Pause, is_free
+from shared.embedded.folder import Folder, InUseError, Pause, is_free
 from shared.embedded.process import Process
 from shared.errors import EmbeddedUnavailableError
 
@@ -59,6 +59,11 @@ class Server(ABC):
         """Whether the server's process runs."""
         return self._process is not None and self._process.alive
 
+    @property
+    def returncode(self) -> int | None:
+        """How the last run ended; None while it runs."""
+        return self._process.returncode if self._process else None
+
     def start(self, *, wait: bool = True, pause: Pause = time.sleep) -> None:
         """Start it and, unless told not to `wait`, return when it answers. Does nothing if it runs.
 
@@ -71,7 +76,7 @@ class Server(ABC):
         try:
             with folder.lock(pause) as lock:
                 self._launch(folder, lock)
-        except BlockingIOError:
+        except InUseError:
             raise EmbeddedUnavailableError(
                 f"{self.title} already runs in {self.data_dir}.",
                 "Stop the other one, or choose another folder with MILLSTREAM_DATA_DIR.",
