@@ -132,5 +132,3 @@ class Reconciler:
         """A worker may have died after it had added the letter and before it had noted where."""
         wanted = {(letter.id, letter.attempts) for letter in letters}
         return {job_id: place async for place, job_id, attempts in self._broker.dead() if (job_id, attempts) in wanted}
-
-

@@ -80,9 +80,7 @@ def _import(module: str) -> str:
 def _chosen(settings: Settings) -> dict[str, Handler]:
     # Whoever imported the test types (a test, a tool) must not thereby have enabled a type that kills its consumer.
     return {
-        name: handler
-        for name, handler in sorted(registered().items())
-        if settings.test_types or handler.function.__module__ != TEST_TYPES
+        name: handler for name, handler in sorted(registered().items()) if settings.test_types or handler.function.__module__ != TEST_TYPES
     }
 
 

@@ -85,7 +85,12 @@ class Consumer:
         self._loop = asyncio.get_running_loop()
         await self._publish_types()
         self._heartbeat.start()
-        log.info("consumer_started", roles=list(self._roles), types=self._registry.types(), concurrency=self._settings.concurrency)
+        log.info(
+            "consumer_started",
+            roles=list(self._roles),
+            types=self._registry.types(),
+            concurrency=self._settings.concurrency,
+        )
         gc.freeze()  # what is loaded by now stays: the collector need not look at it again
         async with asyncio.TaskGroup() as tasks:
             for name, (seconds, step) in self._services().items():

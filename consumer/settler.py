@@ -31,7 +31,12 @@ class Settler:
     """Settles what the worker hands it, in batches; calls `on_settled(attempts)` once PostgreSQL has said whose they are."""
 
     def __init__(
-        self, jobs: JobStore, dispatch: DispatchStore, broker: Broker, triage: Triage, on_settled: Callable[[list[Attempt]], None]
+        self,
+        jobs: JobStore,
+        dispatch: DispatchStore,
+        broker: Broker,
+        triage: Triage,
+        on_settled: Callable[[list[Attempt]], None],
     ) -> None:
         self._jobs = jobs
         self._dispatch = dispatch

@@ -58,9 +58,7 @@ class Producer:
 
     async def run(self) -> None:
         """Serve until `stop`; then finish what is under way."""
-        runner = web.AppRunner(
-            self.application(), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS
-        )
+        runner = web.AppRunner(self.application(), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._submitter.run())
@@ -91,7 +89,11 @@ class Producer:
                 BoundedConnections(runner.server, MOST_CONNECTIONS), host, port, reuse_port=True, backlog=1024
             )
         except OSError as error:
-            hint = "is another program using it? choose one with MILLSTREAM_PORT" if error.errno == errno.EADDRINUSE else "check MILLSTREAM_HOST"
+            hint = (
+                "is another program using it? choose one with MILLSTREAM_PORT"
+                if error.errno == errno.EADDRINUSE
+                else "check MILLSTREAM_HOST"
+            )
             raise UnavailableError(f"cannot listen on {host}:{port}: {error.strerror or error}", hint) from error
 
     async def _keep_catalog(self) -> None:

@@ -8,7 +8,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from producer import cursor, requests
-from producer.body import json_body, job_items
+from producer.body import job_items, json_body
 from producer.catalog import Catalog
 from producer.problems import ProblemError, invalid, not_found
 from producer.publisher import Publisher
@@ -42,7 +42,13 @@ class JobsApi:
     """Handlers of the job routes."""
 
     def __init__(
-        self, catalog: Catalog, submitter: Submitter, publisher: Publisher, jobs: JobStore, views: JobViews, broker: Broker
+        self,
+        catalog: Catalog,
+        submitter: Submitter,
+        publisher: Publisher,
+        jobs: JobStore,
+        views: JobViews,
+        broker: Broker,
     ) -> None:
         self._catalog = catalog
         self._submitter = submitter
@@ -75,7 +81,9 @@ class JobsApi:
         if replayed:
             return await self._replayed(replayed[job.id])
         return web.Response(
-            body=_encode(_receipt(job)), status=202, headers={hdrs.LOCATION: f"/jobs/{job.id}", hdrs.CONTENT_TYPE: "application/json"}
+            body=_encode(_receipt(job)),
+            status=202,
+            headers={hdrs.LOCATION: f"/jobs/{job.id}", hdrs.CONTENT_TYPE: "application/json"},
         )
 
     async def submit_bulk(self, request: web.Request) -> web.Response:
@@ -133,7 +141,18 @@ class JobsApi:
     async def status(self, request: web.Request) -> web.Response:
         """GET /jobs/{id}/status: the short form."""
         view = await self._found(request)
-        names = ("id", "type", "status", "attempts", "failures", "max_attempts", "reason", "error", "run_at", "updated_at")
+        names = (
+            "id",
+            "type",
+            "status",
+            "attempts",
+            "failures",
+            "max_attempts",
+            "reason",
+            "error",
+            "run_at",
+            "updated_at",
+        )
         return answer({name: getattr(view, name) for name in names})
 
     async def attempts(self, request: web.Request) -> web.Response:
@@ -200,7 +219,13 @@ class JobsApi:
 
 def _receipt(job: NewJob) -> dict[str, Any]:
     waits = bool(job.delay) or job.run_at is not None
-    return {"id": job.id, "type": job.type, "status": "SCHEDULED" if waits else "PENDING", "queue": job.queue, "priority": job.priority}
+    return {
+        "id": job.id,
+        "type": job.type,
+        "status": "SCHEDULED" if waits else "PENDING",
+        "queue": job.queue,
+        "priority": job.priority,
+    }
 
 
 def _job_id(request: web.Request) -> str:
@@ -251,5 +276,3 @@ def _limit(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_LISTED):
         raise invalid(f"limit must be from 1 to {MOST_LISTED}", "/limit")
     return int(text)
-
-

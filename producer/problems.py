@@ -17,7 +17,13 @@ class ProblemError(Exception):
     """
 
     def __init__(
-        self, status: int, detail: str, *, errors: Sequence[dict[str, Any]] = (), retry_after: int | None = None, kind: str = "about:blank"
+        self,
+        status: int,
+        detail: str,
+        *,
+        errors: Sequence[dict[str, Any]] = (),
+        retry_after: int | None = None,
+        kind: str = "about:blank",
     ) -> None:
         self.status = status
         self.detail = detail
@@ -28,7 +34,12 @@ class ProblemError(Exception):
 
     def response(self) -> web.Response:
         """Return the document as an answer."""
-        document: dict[str, Any] = {"type": self.kind, "title": http.HTTPStatus(self.status).phrase, "status": self.status, "detail": self.detail}
+        document: dict[str, Any] = {
+            "type": self.kind,
+            "title": http.HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
         if self.errors:
             document["errors"] = list(self.errors)
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}

@@ -99,13 +99,13 @@ class Submitter:
                 self._committed(jobs, await self._jobs.submit(jobs))
             except DatabaseUnavailableError as error:
                 if not (group := await _still_waiting(group, error)):
-                    return
+                    return None
                 continue
             except DataError as error:
                 return await self._bisect(group, error)
             for request in group:
                 request.resolve({})
-            return
+            return None
 
     async def _bisect(self, group: list[Request], error: Exception) -> None:
         """One request holds what PostgreSQL refuses; the others must not suffer."""
@@ -141,7 +141,9 @@ class Submitter:
     def _committed(self, jobs: Sequence[NewJob], due: Sequence[Due]) -> None:
         probe.reached("committed", jobs)
         later = {item.id for item in due}
-        self._publisher.put([(job.priority, job.id) for job in jobs if job.id not in later] if later else [(job.priority, job.id) for job in jobs])
+        self._publisher.put(
+            [(job.priority, job.id) for job in jobs if job.id not in later] if later else [(job.priority, job.id) for job in jobs]
+        )
         self._publisher.put_off(due)
 
 

@@ -34,7 +34,11 @@ class GroupMissingError(BrokerUnavailableError):
 def connect(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Redis:
     """Return a client that never retries by itself: redis-py's default re-sends an XADD after a time-out and so adds it twice."""
     client: Redis = Redis.from_url(
-        url, retry=Retry(NoBackoff(), 0), socket_timeout=timeout, socket_connect_timeout=min(timeout, TIMEOUT_SECONDS), protocol=2
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, TIMEOUT_SECONDS),
+        protocol=2,
     )
     return client
 
@@ -82,7 +86,11 @@ class Broker:
         """
         with _translated():
             reply = await self._client.xreadgroup(
-                self._group, consumer, dict.fromkeys(self.keys.streams, ">"), count=max(1, count // 3), block=int(block_seconds * 1000)
+                self._group,
+                consumer,
+                dict.fromkeys(self.keys.streams, ">"),
+                count=max(1, count // 3),
+                block=int(block_seconds * 1000),
             )
         return [entry for stream, items in reply or [] for entry in self._entries(stream, items)]
 
@@ -110,7 +118,11 @@ class Broker:
         """Put the jobs of these entries at the end of their streams, then drop the entries."""
         for stream, group in self._by_stream(entries):
             for chunk in _chunks(group):
-                await self._run("requeue", [stream], [self._group, *(part for entry in chunk for part in (entry.entry_id, entry.job_id or ""))])
+                await self._run(
+                    "requeue",
+                    [stream],
+                    [self._group, *(part for entry in chunk for part in (entry.entry_id, entry.job_id or ""))],
+                )
 
     async def delay(self, jobs: Iterable[Due]) -> None:
         """Put jobs that have no entry into the ZSET."""
@@ -140,7 +152,11 @@ class Broker:
             with _translated():
                 page = await self._client.xrange(self.keys.dlq, last, "+", count=CHUNK)
             for place, fields in page:
-                yield place.decode(), fields.get(b"id", b"").decode("utf-8", "replace"), _number(fields.get(b"attempts"))
+                yield (
+                    place.decode(),
+                    fields.get(b"id", b"").decode("utf-8", "replace"),
+                    _number(fields.get(b"attempts")),
+                )
             if len(page) < CHUNK:
                 return
             last = f"({page[-1][0].decode()}"

@@ -13,7 +13,12 @@ import asyncpg
 from shared.errors import DatabaseUnavailableError
 
 Row = asyncpg.Record
-DataError = (asyncpg.DataError, asyncpg.IntegrityConstraintViolationError, asyncpg.ProgramLimitExceededError, asyncpg.StatementTooComplexError)
+DataError = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.ProgramLimitExceededError,
+    asyncpg.StatementTooComplexError,
+)
 
 _BROKEN = (
     OSError,
@@ -88,7 +93,8 @@ class Database:
                     self._drop()
                 if isinstance(error, _BROKEN):
                     raise DatabaseUnavailableError(
-                        f"PostgreSQL is unavailable: {error or type(error).__name__}", "is it running, and is DATABASE_URL right?"
+                        f"PostgreSQL is unavailable: {error or type(error).__name__}",
+                        "is it running, and is DATABASE_URL right?",
                     ) from error
                 raise
 

@@ -34,7 +34,11 @@ class JobStore:
         """
         keyed = sorted((job for job in jobs if job.idempotency_key), key=lambda job: job.idempotency_key or "")
         async with self._database.transaction() as transaction:
-            columns = [job.idempotency_key for job in keyed], [job.fingerprint for job in keyed], [job.id for job in keyed]
+            columns = (
+                [job.idempotency_key for job in keyed],
+                [job.fingerprint for job in keyed],
+                [job.id for job in keyed],
+            )
             ours = {row["key"] for row in await transaction.fetch(SQL["reserve_keys"], *columns, ttl)}
             taken = await _holders(transaction, [job.idempotency_key or "" for job in keyed if job.idempotency_key not in ours])
             check(taken)

@@ -131,7 +131,9 @@ class JobViews:
     async def latencies(self) -> dict[str, Mapping[str, float] | None]:
         """Return seconds at p50, p95, p99 that the newest thousand jobs waited and ran."""
         [row] = await self._any().fetch(SQL["latencies"])
-        return {name: dict(zip(("p50", "p95", "p99"), map(float, row[name]), strict=True)) if row[name] else None for name in ("wait", "run")}
+        return {
+            name: dict(zip(("p50", "p95", "p99"), map(float, row[name]), strict=True)) if row[name] else None for name in ("wait", "run")
+        }
 
     async def workers(self) -> "list[dict[str, Any]]":
         """Return the live workers."""

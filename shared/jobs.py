@@ -12,7 +12,17 @@ import msgspec
 
 from shared.errors import PermanentFailure, RetryAfter, Snooze
 
-__all__ = ["Context", "Executor", "Handler", "HandlerFunction", "PermanentFailure", "RetryAfter", "Snooze", "job", "registered"]
+__all__ = [
+    "Context",
+    "Executor",
+    "Handler",
+    "HandlerFunction",
+    "PermanentFailure",
+    "RetryAfter",
+    "Snooze",
+    "job",
+    "registered",
+]
 
 Executor = Literal["async", "thread"]
 
@@ -64,7 +74,7 @@ def job(
     *,
     aliases: tuple[str, ...] = (),
     executor: Executor | None = None,
-    timeout: float | None = None,  # noqa: ASYNC109 - a limit that is stored, not awaited
+    timeout: float | None = None,
     max_attempts: int | None = None,
     backoff: Mapping[str, Any] | None = None,
 ) -> Callable[[HandlerFunction], HandlerFunction]:

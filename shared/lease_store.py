@@ -22,7 +22,16 @@ class LeaseStore:
         """Begin a lease for this process, under a consumer name that was never used before."""
         lease_id = new_id()
         lease = Lease(lease_id, f"{host_name()}:{os.getpid()}:{lease_id[-8:]}")
-        facts = (lease.id, lease.worker, host_name(), os.getpid(), roles, types, settings.concurrency, settings.lease_seconds)
+        facts = (
+            lease.id,
+            lease.worker,
+            host_name(),
+            os.getpid(),
+            roles,
+            types,
+            settings.concurrency,
+            settings.lease_seconds,
+        )
         await self._database.fetch(SQL["open_lease"], *facts)
         return lease
 

@@ -135,9 +135,7 @@ async def test_html_alone_is_a_mail(server: MailServer, mailer: Mailer) -> None:
     ],
     ids=lambda change: str(change)[:60],
 )
-async def test_a_mail_that_cannot_be_safe_is_never_sent(
-    server: MailServer, mailer: Mailer, change: dict[str, Any]
-) -> None:
+async def test_a_mail_that_cannot_be_safe_is_never_sent(server: MailServer, mailer: Mailer, change: dict[str, Any]) -> None:
     """Line breaks in headers, unsafe names and empty or oversized mails fail for good, before any connection."""
     with pytest.raises(PermanentFailure):
         await send(mailer, MAIL | change)
@@ -233,9 +231,7 @@ async def test_a_cancelled_mail_does_not_confuse_the_next(server: MailServer, ma
         ("DATA", "451 try later", UnavailableError),
     ],
 )
-async def test_the_server_says_no(
-    server: MailServer, mailer: Mailer, command: str, answer: str, expected: type[Exception]
-) -> None:
+async def test_the_server_says_no(server: MailServer, mailer: Mailer, command: str, answer: str, expected: type[Exception]) -> None:
     """A 5xx fails for good, a 4xx may be tried again; the error quotes the server, and the next mail goes through."""
     server.answers[command] = answer
     with pytest.raises(expected, match=answer):

@@ -65,9 +65,7 @@ class MailServer:
         self.logins.append((said.login, said.password))
         return AuthResult(success=True)
 
-    async def handle_MAIL(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
+    async def handle_MAIL(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         """Answer MAIL FROM."""
         del session
         connection = cast("_Connection", server)
@@ -79,9 +77,7 @@ class MailServer:
             envelope.mail_options.extend(options)
         return answer
 
-    async def handle_RCPT(
-        self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
-    ) -> str:
+    async def handle_RCPT(self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]) -> str:
         """Answer RCPT TO."""
         del server, session, options
         answer = self.answers.get(address, "250 OK")
@@ -102,9 +98,7 @@ class MailServer:
 
 class _Connection(SMTP):
     def __init__(self, owner: MailServer, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(
-            owner, hostname="mail.test", loop=loop, authenticator=owner.log_in, auth_require_tls=False, timeout=60
-        )
+        super().__init__(owner, hostname="mail.test", loop=loop, authenticator=owner.log_in, auth_require_tls=False, timeout=60)
         self._owner = owner
         self.mail_count = 0
 

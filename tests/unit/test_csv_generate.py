@@ -121,13 +121,9 @@ def test_every_reader_finds_the_cells_again(rows: list[list[Any]]) -> None:
 @example({" =1+1": "\u200b+1", "\uff1d1": "\t1", "\0=1": "\0\r@x", "\ufeff-1": "\u3000=1", "\ufe63\u0301": "\n"})
 def test_no_cell_starts_with_a_formula_character(payload: dict[str, str]) -> None:
     """Whatever text comes in, behind blanks or in full-width twins, no cell of the file is a formula."""
-    starts = {
-        text.replace("\ufeff", "").replace("\u200b", "").strip()[:1] for row in read(text_of(payload)) for text in row
-    }
+    starts = {text.replace("\ufeff", "").replace("\u200b", "").strip()[:1] for row in read(text_of(payload)) for text in row}
     assert starts.isdisjoint("=+-@\uff1d\uff0b\uff0d\uff20\ufe62\ufe63\ufe66\ufe6b")
-    assert not any(
-        text.startswith(("\t", "\r", "\n")) or "\0" in text for row in read(text_of(payload)) for text in row
-    )
+    assert not any(text.startswith(("\t", "\r", "\n")) or "\0" in text for row in read(text_of(payload)) for text in row)
 
 
 @given(TEXT)

@@ -14,9 +14,7 @@ LINE_SAFE = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp")), 
 
 
 def read_header(name: str, value: str) -> Any:
-    message = email.message_from_bytes(
-        f"{name}: {value}\r\nX-End: 1\r\n\r\n".encode("ascii"), policy=email.policy.default
-    )
+    message = email.message_from_bytes(f"{name}: {value}\r\nX-End: 1\r\n\r\n".encode("ascii"), policy=email.policy.default)
     assert message.keys() == [name, "X-End"]
     return message[name]
 

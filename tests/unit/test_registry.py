@@ -95,15 +95,11 @@ def test_bad_modules_are_all_named(modules: Path) -> None:
     """Modules that are missing, broken, rude or claim a taken type are named together, each with the reason."""
     (modules / "my_handlers_broken.py").write_text("raise RuntimeError('no licence')\n")
     (modules / "my_handlers_rude.py").write_text("raise SystemExit(3)\n")
-    (modules / "my_handlers_rival.py").write_text(
-        "from shared.jobs import job\n@job('csv.generate')\ndef other(ctx, payload): ...\n"
-    )
+    (modules / "my_handlers_rival.py").write_text("from shared.jobs import job\n@job('csv.generate')\ndef other(ctx, payload): ...\n")
     names = ("my_handlers_missing", "my_handlers_broken", "my_handlers_rude", "my_handlers_rival")
     with pytest.raises(ConfigError) as caught:
         load(Settings(handlers=names))
-    for name, reason in zip(
-        names, ("No module named", "no licence", "SystemExit: 3", "two handlers claim"), strict=True
-    ):
+    for name, reason in zip(names, ("No module named", "no licence", "SystemExit: 3", "two handlers claim"), strict=True):
         assert any(name in problem and reason in problem for problem in caught.value.problems)
 
 
@@ -119,9 +115,7 @@ def test_a_payload_without_a_schema_is_named(modules: Path) -> None:
 def test_every_schema_is_one() -> None:
     """What is published is JSON Schema 2020-12, and the defaults name nothing that is unset."""
     for description in load(Settings(test_types=True)).describe():
-        assert jsonschema_rs.meta.is_valid(
-            {"$schema": "https://json-schema.org/draft/2020-12/schema", **description.schema}
-        )
+        assert jsonschema_rs.meta.is_valid({"$schema": "https://json-schema.org/draft/2020-12/schema", **description.schema})
         assert None not in description.defaults.values()
 
 

@@ -40,9 +40,7 @@ async def test_fail_fails_always_or_so_many_times() -> None:
 
 def test_crash_kills_its_process() -> None:
     """A crash is a SIGKILL to the process that runs it."""
-    program = (
-        "import asyncio\nfrom consumer.handlers.test_types import Nothing, crash\nasyncio.run(crash(None, Nothing()))\n"
-    )
+    program = "import asyncio\nfrom consumer.handlers.test_types import Nothing, crash\nasyncio.run(crash(None, Nothing()))\n"
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == -signal.SIGKILL
 
 
