@@ -8,7 +8,7 @@ import secrets
 from datetime import datetime
 
 from consumer.triage import Triage
-from shared import probe
+from shared import metrics, probe
 from shared.broker import Broker, GroupMissingError
 from shared.dispatch_store import HORIZON_SECONDS, PAGE, DispatchStore
 from shared.keys import PRIORITIES
@@ -91,6 +91,7 @@ class Reconciler:
             if len(ids) < PAGE:
                 break
         if count:
+            metrics.added_again.inc(count)
             log.warning("jobs_added_again", priority=priority, count=count)
         return count
 

@@ -12,6 +12,7 @@ from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
 from consumer.registry import Registry
 from consumer.resources import Resources
+from consumer.settler import Settler
 from consumer.triage import Triage
 from consumer.worker import BLOCK_SECONDS, Worker
 from shared.broker import TIMEOUT_SECONDS, Broker
@@ -44,8 +45,8 @@ class Consumer:
         self._stop_services = asyncio.Event()
         self._databases = {
             # A claim that is lost with the server costs a second delivery, not a job; a settle must be on disk before the ack.
-            "claim": Database(settings.database_url, "claim", synchronous_commit="off", **BY_KEY),
-            "settle": Database(settings.database_url, "settle", **BY_KEY),
+            "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off"}),
+            "settle": Database(settings.database_url, "settle", settings=BY_KEY),
             "upkeep": Database(settings.database_url, "upkeep"),
         }
         keys = Keys(settings.stream)
@@ -59,10 +60,8 @@ class Consumer:
     def _make_worker(self) -> Worker:
         claim, settle = self._databases["claim"], self._databases["settle"]
         triage = Triage(JobStore(claim), DispatchStore(claim), self._broker, self._settings.max_crashes)
-        return Worker(
-            self._settings, self._registry, JobStore(claim), JobStore(settle), DispatchStore(settle), self._broker,
-            self._reader, triage, self._resources.mapping,
-        )  # fmt: skip
+        settler = Settler(JobStore(settle), DispatchStore(settle), self._broker, triage)
+        return Worker(self._settings, self._registry, JobStore(claim), self._broker, self._reader, triage, settler, self._resources.mapping)
 
     def _services(self) -> dict[str, tuple[float, Step]]:
         settings, broker, upkeep = self._settings, self._broker, self._databases["upkeep"]

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from consumer.attempt import Attempt
 from consumer.outcome import Abort, Bury, HandBack, Outcome, Retry, Snoozed, Succeeded, clean, describe
 from consumer.triage import Triage
-from shared import probe
+from shared import metrics, probe
 from shared.batch import Batcher
 from shared.broker import Broker
 from shared.database import DataError
@@ -28,21 +28,14 @@ RETRY_SECONDS = 0.25
 
 
 class Settler:
-    """Settles what the worker hands it, in batches; calls `on_settled(attempts)` once PostgreSQL has said whose they are."""
+    """Settles what the worker hands it, in batches."""
 
-    def __init__(
-        self,
-        jobs: JobStore,
-        dispatch: DispatchStore,
-        broker: Broker,
-        triage: Triage,
-        on_settled: Callable[[list[Attempt]], None],
-    ) -> None:
+    def __init__(self, jobs: JobStore, dispatch: DispatchStore, broker: Broker, triage: Triage) -> None:
         self._jobs = jobs
         self._dispatch = dispatch
         self._broker = broker
         self._triage = triage
-        self._on_settled = on_settled
+        self._on_settled: Callable[[list[Attempt]], None] = lambda _: None
         self._outcomes: Batcher[Settled] = Batcher(self._settle, BATCH)
         self._acks: Batcher[Entry] = Batcher(self._ack, 2 * BATCH)
 
@@ -50,8 +43,9 @@ class Settler:
         """Settle this soon."""
         self._outcomes.put((attempt, outcome))
 
-    async def run(self) -> None:
-        """Settle until `close`, then what is left."""
+    async def run(self, on_settled: Callable[[list[Attempt]], None]) -> None:
+        """Settle until `close`, then what is left. `on_settled(attempts)` hears when PostgreSQL has said whose they are."""
+        self._on_settled = on_settled
         async with asyncio.TaskGroup() as tasks:
             acks = tasks.create_task(self._acks.run())
             await self._outcomes.run()
@@ -72,6 +66,7 @@ class Settler:
             piles[attempt.lease.id, type(outcome)].append((attempt, outcome))
         for (lease_id, kind), pile in piles.items():
             await self._persist(_MOVES[kind], pile, lease_id)
+            metrics.settled.labels(kind.__name__.lower()).inc(len(pile))
         self._on_settled([attempt for attempt, _ in batch])
 
     async def _persist(self, move: "Move", pile: list[Settled], lease_id: str) -> None:
@@ -104,6 +99,7 @@ class Settler:
 
     async def _lost(self, attempts: list[Attempt]) -> None:
         """Not ours any more, or settled by a try whose answer was lost: the rows know."""
+        metrics.fenced.inc(len(attempts))
         for attempt in attempts:
             log.warning("settle_not_ours", job_id=attempt.job.id, attempt=attempt.job.attempt)
         try:

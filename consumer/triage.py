@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from enum import Enum
 
-from shared import probe
+from shared import metrics, probe
 from shared.broker import Broker
 from shared.dispatch_store import DispatchStore
 from shared.job_store import JobStore
@@ -81,6 +81,7 @@ class Triage:
     async def reclaim(self, ids: Collection[str], entries: Iterable[Entry] = ()) -> list[Reclaimed]:
         """Take jobs from dead leases and see that they run again or are in the DLQ. `entries` are those that led to them."""
         reclaimed = await self._jobs.reclaim(list(ids), self._max_crashes)
+        metrics.reclaimed.inc(len(reclaimed))
         for job in reclaimed:
             log.warning("job_reclaimed", job_id=job.id, dead=job.letter is not None)
         await self._broker.publish((job.priority, job.id) for job in reclaimed if job.letter is None)
@@ -94,23 +95,26 @@ class Triage:
         match verdict:
             case Verdict.ACK:
                 await self._broker.ack(pile)
-            case Verdict.POSTPONE:
-                await self._broker.postpone((entry, seen[entry.job_id or ""].due_in) for entry in pile)
-            case Verdict.EXPIRE:
-                await self._jobs.expire(list(ids))
-                await self._broker.ack(pile)
             case Verdict.REQUEUE:
-                await self._broker.requeue(pile)
-            case Verdict.DEFER:
-                delays = await self._jobs.defer(list(ids), DEFER_SECONDS)
-                await self._broker.postpone((entry, delays.get(entry.job_id or "", 0.0)) for entry in pile)
-            case Verdict.RELEASE:
-                await self._jobs.hand_back([(job_id, seen[job_id].attempt) for job_id in ids], own_lease)
                 await self._broker.requeue(pile)
             case Verdict.RECLAIM:
                 await self.reclaim(ids, pile)
             case Verdict.UNKNOWN:
                 await self._bury_strangers(pile)
+            case Verdict.RELEASE:
+                await self._jobs.hand_back([(job_id, seen[job_id].attempt) for job_id in ids], own_lease)
+                await self._broker.requeue(pile)
+            case _:
+                await self._let_wait(verdict, pile, {job_id: seen[job_id].due_in for job_id in ids})
+
+    async def _let_wait(self, verdict: Verdict, pile: list[Entry], due_in: dict[str, float]) -> None:
+        if verdict is Verdict.EXPIRE:
+            await self._jobs.expire(list(due_in))
+            await self._broker.ack(pile)
+        elif verdict is not Verdict.LEAVE:
+            if verdict is Verdict.DEFER:
+                due_in |= await self._jobs.defer(list(due_in), DEFER_SECONDS)
+            await self._broker.postpone((entry, due_in[entry.job_id or ""]) for entry in pile)
 
     async def _bury_strangers(self, pile: list[Entry]) -> None:
         now = datetime.now(UTC)

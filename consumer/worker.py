@@ -16,9 +16,8 @@ from consumer.outcome import Abort, Outcome, decide
 from consumer.registry import Registry
 from consumer.settler import Settler
 from consumer.triage import Triage
-from shared import probe
+from shared import metrics, probe
 from shared.broker import Broker, GroupMissingError
-from shared.dispatch_store import DispatchStore
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
 from shared.job_store import JobStore
 from shared.log import get_log
@@ -38,18 +37,25 @@ class Worker:
     """Runs jobs, at most `settings.concurrency` at a time."""
 
     def __init__(
-        self, settings: Settings, registry: Registry, jobs: JobStore, settling: JobStore, dispatch: DispatchStore, broker: Broker,
-        reader: Broker, triage: Triage, resources: Mapping[str, Any],
-    ) -> None:  # fmt: skip
+        self,
+        settings: Settings,
+        registry: Registry,
+        jobs: JobStore,
+        broker: Broker,
+        reader: Broker,
+        triage: Triage,
+        settler: Settler,
+        resources: Mapping[str, Any],
+    ) -> None:
         self._settings = settings
         self._handlers = registry.handlers
         self._types = registry.types()
         self._jobs = jobs
         self._broker = broker
-        self._reader = reader
+        self._reader = reader  # its connection may be blocked by a waiting read
         self._triage = triage
+        self._settler = settler
         self._resources = resources
-        self._settler = Settler(settling, dispatch, broker, triage, self._settled)
         self._threads = ThreadPoolExecutor(min(settings.concurrency, 64), thread_name_prefix="handler")
         self._lease: Lease | None = None
         self._has_lease = asyncio.Event()
@@ -66,7 +72,7 @@ class Worker:
     async def run(self) -> None:
         """Work until `drain`."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._settler.run())
+            tasks.create_task(self._settler.run(self._settled))
             await self._has_lease.wait()
             while not self._stop.is_set():
                 await self._turn()
@@ -254,6 +260,7 @@ class Worker:
 
     def _abandon(self, attempt: Attempt) -> None:
         self.abandoned += 1
+        metrics.abandoned.inc()
         log.error("handler_abandoned", job_id=attempt.job.id, job_type=attempt.job.type, reason=attempt.stop_reason)
         self._end(attempt, decide(attempt.job, attempt.forced_ending()))
 

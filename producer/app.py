@@ -50,7 +50,7 @@ class Producer:
         views = JobViews(self._readers)
         queue_api = QueueApi(views, self._broker, self._stop.is_set)
         jobs_api = JobsApi(self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker)
-        app = web.Application(client_max_size=MAX_BULK_BYTES, middlewares=[Guard(self._settings.api_keys).middleware])
+        app = web.Application(client_max_size=MAX_BULK_BYTES, middlewares=[Guard(self._settings.api_keys).middleware()])
         for prefix in ("", "/api/v1"):
             for method, path, handler in (*queue_api.routes(), *jobs_api.routes()):
                 app.router.add_route(method, prefix + path, handler)

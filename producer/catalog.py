@@ -90,7 +90,7 @@ def _known(info: TypeInfo) -> KnownType | None:
     try:
         return KnownType(info)
     except ValueError as error:
-        log.error("schema_refused", job_type=info.type, error=str(error))
+        log.warning("schema_refused", job_type=info.type, error=str(error))
         return None
 
 

@@ -1,9 +1,10 @@
 """What surrounds every handler: the key check, and errors as problem documents."""
 
 import hmac
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
 
 from producer.problems import ProblemError, unavailable
 from shared import metrics
@@ -13,7 +14,6 @@ from shared.log import get_log
 log = get_log()
 
 OPEN_PATHS = frozenset({"/livez", "/readyz", "/api/v1/livez", "/api/v1/readyz"})
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Guard:
@@ -22,8 +22,7 @@ class Guard:
     def __init__(self, api_keys: Sequence[str]) -> None:
         self._keys = [key.encode() for key in api_keys]
 
-    @property
-    def middleware(self) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+    def middleware(self) -> Middleware:
         """Return it as aiohttp wants it."""
 
         @web.middleware
@@ -56,7 +55,7 @@ class Guard:
         given = (bearer if scheme.lower() == "bearer" else request.headers.get("X-API-Key", "")).strip().encode("utf-8", "replace")
         if not given:
             raise ProblemError(401, "send a key: Authorization: Bearer <key>")
-        if not any([hmac.compare_digest(given, key) for key in self._keys]):  # all are compared: no time tells which one is near
+        if not any(hmac.compare_digest(given, key) for key in self._keys):
             raise ProblemError(403, "this key is not valid")
 
 

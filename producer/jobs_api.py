@@ -62,7 +62,7 @@ class JobsApi:
         return (
             ("POST", "/jobs", self.submit),
             ("POST", "/jobs/bulk", self.submit_bulk),
-            ("GET", "/jobs", self.list),
+            ("GET", "/jobs", self.page),
             ("GET", "/jobs/dead", self.dead),
             ("GET", "/jobs/{id}", self.get),
             ("GET", "/jobs/{id}/status", self.status),
@@ -160,17 +160,17 @@ class JobsApi:
         view = await self._found(request)
         return answer({"id": view.id, "attempts": await self._views.attempts(view.id)})
 
-    async def list(self, request: web.Request) -> web.Response:
+    async def page(self, request: web.Request) -> web.Response:
         """GET /jobs."""
         wanted, limit = _filter(request.query)
-        return self._page(await self._views.list(wanted, limit + 1), limit)
+        return self._answer_page(await self._views.page(wanted, limit + 1), limit)
 
     async def dead(self, request: web.Request) -> web.Response:
         """GET /jobs/dead: what is dead-lettered, newest first."""
         wanted, limit = _filter(request.query, allowed=("limit", "cursor"))
-        return self._page(await self._views.dead(wanted.before_id, limit + 1), limit)
+        return self._answer_page(await self._views.dead(wanted.before_id, limit + 1), limit)
 
-    def _page(self, views: Sequence[JobView], limit: int) -> web.Response:
+    def _answer_page(self, views: Sequence[JobView], limit: int) -> web.Response:
         more = len(views) > limit
         return answer({"jobs": views[:limit], "next_cursor": cursor.encode(views[limit - 1].id) if more else None})
 
@@ -240,10 +240,10 @@ def _is_unknown_type(problem: ProblemError) -> bool:
     return problem.status == 503 or any(error["pointer"] == "/type" for error in problem.errors)
 
 
-def _most_useful(errors: "list[dict[str, Any]]") -> "list[dict[str, Any]]":
+def _most_useful(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every bad index is named, and the first errors in full."""
     seen: set[int] = set()
-    kept = []
+    kept: list[dict[str, Any]] = []
     for error in errors:
         if len(kept) < MOST_ERRORS or error["index"] not in seen:
             kept.append(error)

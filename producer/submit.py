@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from producer.problems import ProblemError, unavailable
 from producer.publisher import Publisher
-from shared import probe
+from shared import metrics, probe
 from shared.batch import Batcher
 from shared.database import DataError
 from shared.errors import DatabaseUnavailableError
@@ -121,15 +121,15 @@ class Submitter:
     async def _persist_keyed(self, group: list[Request]) -> None:
         while group:
             try:
-                taken = await self._submit_keyed(group)
+                _answer(group, await self._submit_keyed(group))
             except DatabaseUnavailableError as error:
                 group = await _still_waiting(group, error)
+                continue
             except DataError as error:
-                return await self._bisect(group, error)
+                await self._bisect(group, error)
             except ProblemError as error:
-                return group[0].refuse(error)
-            else:
-                return _answer(group, taken)
+                group[0].refuse(error)
+            return
 
     async def _submit_keyed(self, group: list[Request]) -> Taken:
         jobs = [job for request in group for job in _first_of_each_key(request.jobs)]
@@ -140,6 +140,8 @@ class Submitter:
 
     def _committed(self, jobs: Sequence[NewJob], due: Sequence[Due]) -> None:
         probe.reached("committed", jobs)
+        metrics.submitted.inc(len(jobs))
+        metrics.submit_batches.observe(len(jobs))
         later = {item.id for item in due}
         self._publisher.put(
             [(job.priority, job.id) for job in jobs if job.id not in later] if later else [(job.priority, job.id) for job in jobs]

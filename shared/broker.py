@@ -31,9 +31,9 @@ class GroupMissingError(BrokerUnavailableError):
     """The stream or its consumer group is gone: Redis was emptied. `ensure_groups` makes them anew."""
 
 
-def connect(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Redis:
+def connect(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Any:
     """Return a client that never retries by itself: redis-py's default re-sends an XADD after a time-out and so adds it twice."""
-    client: Redis = Redis.from_url(
+    client: Any = Redis.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
         socket_timeout=timeout,
@@ -173,7 +173,7 @@ class Broker:
         return moved, None if next_in < 0 else next_in / 1000
 
     async def take_over(self, priority: str, idle_seconds: float, cursor: str) -> tuple[str, list[Entry]]:
-        """Take entries that nobody acknowledged for so long from whoever has them. Go on from the cursor returned, also in the next pass."""
+        """Take entries that nobody acknowledged for so long from whoever has them. The cursor returned is where to go on, next pass too."""
         with _translated():
             reply = await self._client.xautoclaim(
                 self.keys.stream(priority), self._group, REAPER, int(idle_seconds * 1000), start_id=cursor, count=100
@@ -205,7 +205,8 @@ class Broker:
 
     async def drop_consumer(self, consumer: str) -> bool:
         """Remove a consumer that is gone; False when entries are still pending with it."""
-        return await self._run("drop_consumer", self.keys.streams, [self._group, consumer]) == 0
+        busy: int = await self._run("drop_consumer", self.keys.streams, [self._group, consumer])
+        return busy == 0
 
     async def epoch(self) -> str | None:
         """Return the value that proves that Redis still holds what we put there."""

@@ -16,10 +16,13 @@ async def publish(database: Database, types: Sequence[TypeDescription]) -> None:
     """Make these types known to every producer; what was known of them before is replaced."""
     if types:
         encode = msgspec.json.encode
-        columns = [[kind.type for kind in types]] + [
-            [encode(value(kind)) for kind in types] for value in (lambda k: k.aliases, lambda k: k.schema, lambda k: k.defaults)
-        ]
-        await database.fetch(SQL["publish_types"], *columns)
+        await database.fetch(
+            SQL["publish_types"],
+            [kind.type for kind in types],
+            [encode(kind.aliases) for kind in types],
+            [encode(kind.schema) for kind in types],
+            [encode(kind.defaults) for kind in types],
+        )
 
 
 async def known_types(database: Database) -> list[TypeInfo]:

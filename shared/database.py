@@ -4,8 +4,9 @@ One per role instead of a pool: on the hot path a pool's acquire and release (a 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from types import MappingProxyType
 from typing import Any
 
 import asyncpg
@@ -43,7 +44,7 @@ class Database:
     did is then unknown. A statement is never cancelled half-way, the connection is dropped instead. Other errors are asyncpg's.
     """
 
-    def __init__(self, url: str, role: str, *, timeout: float = 30.0, **settings: str) -> None:
+    def __init__(self, url: str, role: str, *, timeout: float = 30.0, settings: Mapping[str, str] = MappingProxyType({})) -> None:
         self._url = url
         self._timeout = timeout
         self._settings = {"application_name": f"millstream {role}", **settings}

@@ -5,7 +5,7 @@ Methods are batches and say whom they won: a fenced move returns the jobs that w
 
 from collections.abc import Callable, Sequence
 
-from shared.database import Database, Transaction
+from shared.database import Database, Row, Transaction
 from shared.models import Claimed, Due, Lease, Letter, NewJob, RawJson, Reclaimed, Replayed, Seen
 from shared.queries import load
 
@@ -142,5 +142,5 @@ async def _holders(transaction: Transaction, keys: list[str]) -> Taken:
     return {row["key"]: (row["fingerprint"], row["job_id"]) for row in rows}
 
 
-def _letter(row: "dict[str, object]") -> Letter:
-    return Letter(*(row[name] for name in Letter._fields))  # type: ignore[arg-type]
+def _letter(row: Row) -> Letter:
+    return Letter(*(row[name] for name in Letter._fields))

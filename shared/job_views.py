@@ -98,13 +98,13 @@ class JobViews:
         """Return every attempt, oldest first."""
         return [AttemptView(*row) for row in await self._any().fetch(SQL["attempts"], job_id)]
 
-    async def list(self, wanted: Filter, limit: int) -> "list[JobView]":
+    async def page(self, wanted: Filter, limit: int) -> list[JobView]:
         """Return up to `limit` jobs, newest first."""
         conditions, args = _where(wanted)
         query = f"SELECT {SQL['columns']} FROM jobs WHERE {conditions} ORDER BY id DESC LIMIT ${len(args) + 1}"  # noqa: S608 - only placeholders
         return [_view(row) for row in await self._any().fetch(query, *args, limit)]
 
-    async def dead(self, before_id: str | None, limit: int) -> "list[JobView]":
+    async def dead(self, before_id: str | None, limit: int) -> list[JobView]:
         """Return up to `limit` dead-lettered jobs, newest first."""
         ids = [row[0] for row in await self._any().fetch(SQL["dead"], before_id, limit)]
         rows = await self._any().fetch(f"SELECT {SQL['columns']} FROM jobs WHERE id = ANY($1::uuid[]) ORDER BY id DESC", ids)  # noqa: S608
@@ -135,7 +135,7 @@ class JobViews:
             name: dict(zip(("p50", "p95", "p99"), map(float, row[name]), strict=True)) if row[name] else None for name in ("wait", "run")
         }
 
-    async def workers(self) -> "list[dict[str, Any]]":
+    async def workers(self) -> list[dict[str, Any]]:
         """Return the live workers."""
         return [dict(row) for row in await self._any().fetch(SQL["workers"])]
 
@@ -147,7 +147,7 @@ class JobViews:
         return self._databases.any()
 
 
-def _where(wanted: Filter) -> tuple[str, "list[Any]"]:
+def _where(wanted: Filter) -> tuple[str, list[Any]]:
     conditions, args = ["true"], []
     for name, condition in _CONDITIONS.items():
         value = getattr(wanted, name)
@@ -157,7 +157,7 @@ def _where(wanted: Filter) -> tuple[str, "list[Any]"]:
     return " AND ".join(conditions + _shortcuts(wanted)), args
 
 
-def _shortcuts(wanted: Filter) -> "list[str]":
+def _shortcuts(wanted: Filter) -> list[str]:
     """Conditions that follow from the others and that an index can serve: ids sort by age, open jobs and dead ones have their own."""
     extra = []
     if wanted.created_after is not None:

@@ -9,7 +9,7 @@ import uvloop
 
 from shared import log, probe, stack
 from shared.errors import ConfigError, UnavailableError
-from shared.settings import Settings, load
+from shared.settings import Settings, load, variable
 
 EX_USAGE = 2
 EX_UNAVAILABLE = 69
@@ -33,13 +33,15 @@ def connected(settings: Settings) -> Settings:
     if settings.database_url and settings.redis_url:
         return settings
     running = stack.running(settings.data_dir) or {}
-    urls = {
-        "database_url": settings.database_url or running.get("DATABASE_URL", ""),
-        "redis_url": settings.redis_url or running.get("REDIS_URL", ""),
-    }
-    if missing := [name.upper() for name, url in urls.items() if not url]:
+    settings = replace(
+        settings,
+        database_url=settings.database_url or running.get("DATABASE_URL", ""),
+        redis_url=settings.redis_url or running.get("REDIS_URL", ""),
+    )
+    missing = [variable(name) for name in ("database_url", "redis_url") if not getattr(settings, name)]
+    if missing:
         raise ConfigError([f"{name}: is not set, and no stack runs in {settings.data_dir}; start one with `make run`" for name in missing])
-    return replace(settings, **urls)
+    return settings
 
 
 async def _awaited(main: Callable[[Settings], Awaitable[None]], settings: Settings) -> None:

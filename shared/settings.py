@@ -190,5 +190,5 @@ def _is_loopback(host: str) -> bool:
 
 
 def host_name() -> str:
-    """This machine's name, as workers show it."""
+    """Return this machine's name, as workers show it."""
     return socket.gethostname()
