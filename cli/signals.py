@@ -21,7 +21,9 @@ class Signals:
 
     def __enter__(self) -> Self:
         for signum in STOPPING:
-            if signal.getsignal(signum) is not signal.SIG_IGN or signum == signal.SIGTERM:  # nohup wants us to go on
+            # nohup ignores SIGHUP so that we go on without a terminal. SIGINT is ignored in what a script starts with
+            # an ampersand, which means little: who sends it there means it.
+            if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
                 self._previous[signum] = signal.signal(signum, self._note)
         return self
 
