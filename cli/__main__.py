@@ -7,10 +7,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cli import env, up
+from cli import env, migrate, up
 from shared.errors import ConfigError, MillstreamError, UnavailableError
 
-COMMANDS = (up, env)
+COMMANDS = (up, env, migrate)
 EX_UNAVAILABLE = 69  # sysexits.h
 
 

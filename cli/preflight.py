@@ -19,9 +19,7 @@ def check_port(settings: Settings) -> None:
             f"Another program listens on {place}.",
             f"Stop it, or choose another port: MILLSTREAM_PORT={settings.port + 1}",
         )
-    raise UnavailableError(
-        f"The API cannot listen on {place}: {error.strerror}.", "Set MILLSTREAM_HOST or MILLSTREAM_PORT."
-    )
+    raise UnavailableError(f"The API cannot listen on {place}: {error.strerror}.", "Set MILLSTREAM_HOST or MILLSTREAM_PORT.")
 
 
 def check_folder(folder: Path) -> None:

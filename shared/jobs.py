@@ -12,7 +12,17 @@ import msgspec
 
 from shared.errors import PermanentFailure, RetryAfter, Snooze
 
-__all__ = ["Context", "Executor", "Handler", "HandlerFunction", "PermanentFailure", "RetryAfter", "Snooze", "job", "registered"]
+__all__ = [
+    "Context",
+    "Executor",
+    "Handler",
+    "HandlerFunction",
+    "PermanentFailure",
+    "RetryAfter",
+    "Snooze",
+    "job",
+    "registered",
+]
 
 Executor = Literal["async", "thread"]
 
@@ -64,7 +74,7 @@ def job(
     *,
     aliases: tuple[str, ...] = (),
     executor: Executor | None = None,
-    timeout: float | None = None,  # noqa: ASYNC109 - a limit that is stored, not awaited
+    timeout: float | None = None,
     max_attempts: int | None = None,
     backoff: Mapping[str, Any] | None = None,
 ) -> Callable[[HandlerFunction], HandlerFunction]:
@@ -104,10 +114,15 @@ def _payload_type(function: HandlerFunction) -> Any:
     return dict[str, Any] if hint in (dict, Any) else hint
 
 
+def _place(handler: Handler) -> tuple[str, str]:
+    """Where a handler is written: a module that is imported again may declare it again."""
+    return handler.function.__module__, handler.function.__qualname__
+
+
 def _add(declared: Handler) -> None:
     taken = {name: known.type for known in _registered.values() for name in (known.type, *known.aliases)}
     for name in (declared.type, *declared.aliases):
         other = _registered.get(taken.get(name, ""))
-        if other is not None and other.function.__qualname__ != declared.function.__qualname__:
+        if other is not None and _place(other) != _place(declared):
             raise ValueError(f"two handlers claim the type {name!r}")
     _registered[declared.type] = declared

@@ -39,7 +39,8 @@ def configure(settings: Settings, **context: Any) -> None:
     handler = _handler(settings)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared_steps, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
+            foreign_pre_chain=shared_steps,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer],
         )
     )
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)

@@ -79,8 +79,8 @@ def _url(*schemes: str) -> Parser:
 
 
 def _name(raw: str) -> str:
-    if not raw or len(raw) > 100 or any(char.isspace() or char in "{}" for char in raw):
-        raise ValueError("must be 1 to 100 characters without spaces or braces")
+    if not raw or len(raw) > 100 or any(char.isspace() for char in raw):
+        raise ValueError("must be 1 to 100 characters without spaces")
     return raw
 
 
@@ -93,10 +93,16 @@ class Settings:
     """What producer, consumer and tools may be told. Build it with `load`, never by hand outside tests."""
 
     database_url: str = _var(
-        "", _url("postgres", "postgresql"), "PostgreSQL. Unset: the embedded server of `millstream up`.", env="DATABASE_URL"
+        "",
+        _url("postgres", "postgresql"),
+        "PostgreSQL. Unset: the embedded server of `millstream up`.",
+        env="DATABASE_URL",
     )
     redis_url: str = _var(
-        "", _url("redis", "rediss", "unix"), "Redis (>= 6.2) or Valkey. Unset: the embedded server of `millstream up`.", env="REDIS_URL"
+        "",
+        _url("redis", "rediss", "unix"),
+        "Redis (>= 6.2) or Valkey. Unset: the embedded server of `millstream up`.",
+        env="REDIS_URL",
     )
     host: str = _var("127.0.0.1", _text, "Address that the producer binds. Anything but loopback needs API_KEYS or INSECURE.")
     port: int = _var(3000, _integer(1, 65535), "Port that the producer binds; several producers may share it.")
@@ -120,7 +126,9 @@ class Settings:
     idempotency_ttl: float = _var(86_400.0, _seconds(1, 31_536_000), "Seconds that an idempotency key is kept.")
     retention_days: float = _var(30.0, _seconds(0.001, 3650), "Days that finished jobs are kept.")
     smtp_url: str = _var(
-        "smtp://127.0.0.1:1025", _url("smtp", "smtps", "smtp+starttls"), "Mail server for email.send, with user:password@ if it wants them."
+        "smtp://127.0.0.1:1025",
+        _url("smtp", "smtps", "smtp+starttls"),
+        "Mail server for email.send, with user:password@ if it wants them.",
     )
     mail_from: str = _var("millstream@localhost", _text, "Sender address of email.send.")
     log_format: str = _var("json", _one_of("json", "console"), "How log lines look.")
@@ -182,5 +190,5 @@ def _is_loopback(host: str) -> bool:
 
 
 def host_name() -> str:
-    """This machine's name, as workers show it."""
+    """Return this machine's name, as workers show it."""
     return socket.gethostname()

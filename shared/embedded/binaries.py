@@ -116,9 +116,7 @@ def _copy(package: Path, version: str) -> Path:
             "Put the project where everyone can read it, or set DATABASE_URL to a server of yours.",
         ) from error
     if status.st_uid != os.geteuid() or status.st_mode & 0o022:
-        raise EmbeddedUnavailableError(
-            f"Others can write to {target}: its programs are not safe to run.", f"Remove it: rm -r {target}"
-        )
+        raise EmbeddedUnavailableError(f"Others can write to {target}: its programs are not safe to run.", f"Remove it: rm -r {target}")
     return target
 
 

@@ -65,9 +65,7 @@ class Postgres(Server):
         return [programs / "postgres", "-D", cluster]
 
     def _answers(self) -> bool:
-        with contextlib.suppress(
-            OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError
-        ):
+        with contextlib.suppress(OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
             _in_own_loop(self._ensure_database())
             return True
         return False
@@ -101,14 +99,10 @@ def _make_cluster(programs: Path, folder: Folder, cluster: Path, lock: int) -> N
         check=False,
     )
     if done.returncode != 0:
-        raise EmbeddedUnavailableError(
-            f"PostgreSQL could not make its data folder {cluster}:\n{(done.stderr or done.stdout).strip()}"
-        )
+        raise EmbeddedUnavailableError(f"PostgreSQL could not make its data folder {cluster}:\n{(done.stderr or done.stdout).strip()}")
     (unfinished / "pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
     with (unfinished / "postgresql.conf").open("a") as config:
-        config.write(
-            f"\ninclude '../{CONFIG}'  # written anew at every start; for settings of your own use ALTER SYSTEM\n"
-        )
+        config.write(f"\ninclude '../{CONFIG}'  # written anew at every start; for settings of your own use ALTER SYSTEM\n")
     unfinished.rename(cluster)
 
 

@@ -12,9 +12,7 @@ from typing import Any
 from shared.embedded.account import Account
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_prctl = getattr(
-    ctypes.CDLL(None), "prctl", None
-)  # looked up here, since little is safe between fork and exec; only Linux has it
+_prctl = getattr(ctypes.CDLL(None), "prctl", None)  # looked up here, since little is safe between fork and exec; only Linux has it
 
 
 class Process:

@@ -32,9 +32,7 @@ class Valkey(Server):
         return f"redis://:{self._folder.password()}@127.0.0.1:{self.port}/0"
 
     def _prepare(self, folder: Folder, port: int, lock: int) -> list[str | Path]:  # noqa: ARG002 - inherited by the server as it is
-        settings = (
-            SETTINGS | {"port": str(port), "dir": str(folder.path), "requirepass": folder.password()} | self.options
-        )
+        settings = SETTINGS | {"port": str(port), "dir": str(folder.path), "requirepass": folder.password()} | self.options
         # The password goes to a file: everyone can read a command line.
         return [
             find_valkey(folder.account),

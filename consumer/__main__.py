@@ -1,0 +1,26 @@
+"""`python -m consumer [--only ROLE,...]`: run jobs, and the services that keep the promise."""
+
+import argparse
+
+from consumer import registry
+from consumer.runtime import ROLES, serve
+from shared.process import run_service
+from shared.settings import Settings
+
+
+def main() -> None:
+    """Start a consumer process."""
+    parser = argparse.ArgumentParser(prog="python -m consumer", description=__doc__)
+    parser.add_argument("--only", metavar="ROLE,...", default=",".join(ROLES), help=f"run only these roles: {', '.join(ROLES)}")
+    roles = tuple(dict.fromkeys(filter(None, parser.parse_args().only.split(","))))
+    if unknown := [role for role in roles if role not in ROLES] or not roles:
+        parser.error(f"unknown role {unknown}; choose from {', '.join(ROLES)}")
+
+    async def start(settings: Settings) -> None:
+        await serve(settings, registry.load(settings), roles)
+
+    run_service("consumer", start)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""One attempt of one job inside this process, and how its handler is run to an ending."""
+
+import asyncio
+from collections.abc import Awaitable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import msgspec
+
+from consumer.context import JobContext
+from consumer.outcome import Ending, Raised, Returned, Stopped, TimedOut
+from shared.errors import PermanentFailure
+from shared.jobs import Handler
+from shared.models import Claimed, Entry, Lease
+
+TIMED_OUT = "timed_out"
+DRAINING = "draining"
+FENCED = "fenced"
+
+
+class Attempt:
+    """A claimed job, the entry that brought it, the lease that fences it, and the task that runs it."""
+
+    __slots__ = ("context", "deadline", "ended", "entry", "handler", "job", "lease", "limit", "stop_reason", "task")
+
+    def __init__(self, job: Claimed, entry: Entry, lease: Lease, handler: Handler, context: JobContext, limit: float, now: float) -> None:
+        self.job = job
+        self.entry = entry
+        self.lease = lease
+        self.handler = handler
+        self.context = context
+        self.limit = limit  # seconds
+        self.deadline = now + limit  # by the loop's clock
+        self.stop_reason = ""
+        self.ended = False  # its outcome is known; a handler that runs on after that is abandoned
+        self.task: asyncio.Task[None] | None = None
+
+    def stop(self, reason: str) -> None:
+        """Ask the handler to stop, by its flag and by cancellation."""
+        self.stop_reason = reason
+        self.context.cancelled = True
+        if self.task is not None:
+            self.task.cancel()
+
+    def forced_ending(self) -> Ending:
+        """Return how an attempt ends that was told to stop."""
+        return TimedOut(self.limit) if self.stop_reason == TIMED_OUT else Stopped()
+
+
+async def run_handler(attempt: Attempt, threads: ThreadPoolExecutor) -> Ending:
+    """Run the handler until it returns, raises or gives in to `Attempt.stop`. Raises nothing: neighbours must not suffer."""
+    try:
+        payload = attempt.handler.decode(attempt.job.payload)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return Raised(PermanentFailure(f"invalid payload: {error}"))
+    try:
+        return Returned(await _called(attempt, payload, threads))
+    except asyncio.CancelledError as error:
+        return attempt.forced_ending() if attempt.stop_reason else Raised(error)
+    except BaseException as error:  # noqa: BLE001 - SystemExit of a handler ends its job, not the worker
+        return Raised(error)
+
+
+def _called(attempt: Attempt, payload: Any, threads: ThreadPoolExecutor) -> Awaitable[Any]:
+    function: Any = attempt.handler.function
+    if attempt.handler.executor == "async":
+        called: Awaitable[Any] = function(attempt.context, payload)
+        return called
+    return asyncio.get_running_loop().run_in_executor(threads, _in_thread, function, attempt.context, payload)
+
+
+def _in_thread(function: Any, context: JobContext, payload: Any) -> Any:
+    try:
+        return function(context, payload)
+    except StopIteration as error:  # a future cannot carry it
+        raise RuntimeError("the handler raised StopIteration") from error
+    except (SystemExit, KeyboardInterrupt) as error:  # it would end the thread, and the future would never be told
+        raise RuntimeError(f"the handler raised {type(error).__name__}") from error

@@ -1,0 +1,135 @@
+"""Makes Redis agree with PostgreSQL again, whatever happened to Redis or to a process between a commit and its publish.
+
+A job that waits, is due, and has not been touched since before the oldest unread entry was added must have had an entry that is gone:
+every entry of its time was read. Nothing else is added again, so a long backlog costs nothing here.
+"""
+
+import secrets
+from datetime import datetime
+
+from consumer.triage import Triage
+from shared import metrics, probe
+from shared.broker import Broker, GroupMissingError
+from shared.dispatch_store import HORIZON_SECONDS, PAGE, DispatchStore
+from shared.keys import PRIORITIES
+from shared.lease_store import LeaseStore
+from shared.log import get_log
+from shared.models import Letter
+
+log = get_log()
+
+EVERY_SECONDS = 1.0
+MARGIN_SECONDS = 3.0  # a publish may be under way for so long
+HORIZON_STEP_SECONDS = 60.0
+ORPHANS_FOR_SECONDS = 60.0  # after a worker's death
+
+
+class Reconciler:
+    """Any number of them may run; each repair is idempotent."""
+
+    def __init__(self, dispatch: DispatchStore, leases: LeaseStore, broker: Broker, triage: Triage) -> None:
+        self._dispatch = dispatch
+        self._leases = leases
+        self._broker = broker
+        self._triage = triage
+        self._horizon: datetime | None = None  # what becomes due until then is in the ZSET
+
+    async def step(self) -> None:
+        """One pass."""
+        try:
+            await self._pass()
+        except GroupMissingError:
+            await self._broker.ensure_groups()
+
+    async def _pass(self) -> None:
+        if await self._was_emptied():
+            await self._rebuild()
+        for priority in PRIORITIES:
+            age = await self._broker.undelivered_age(priority)
+            await self._add_again(priority, await self._dispatch.moment(age + MARGIN_SECONDS))
+        await self._bring_in()
+        await self._reclaim_orphans()
+        await self._publish_letters(MARGIN_SECONDS)
+
+    # Redis has lost something that we put there
+
+    async def _was_emptied(self) -> bool:
+        epoch = await self._broker.epoch()
+        return epoch is None or epoch != await self._dispatch.epoch(self._broker.keys.base)
+
+    async def _rebuild(self) -> None:
+        """Put everything that is open back. The epoch comes last: whoever dies on the way leaves the rest to the next."""
+        log.warning("rebuilding_dispatch")
+        await self._broker.ensure_groups()
+        self._horizon = None
+        count = 0
+        now = await self._dispatch.moment(0)
+        for priority in PRIORITIES:
+            count += await self._add_again(priority, now)
+        await self._bring_in()
+        await self._rebuild_letters()
+        await self._begin_epoch()
+        log.warning("rebuilt_dispatch", jobs=count)
+        probe.reached("rebuilt", count)
+
+    async def _begin_epoch(self) -> None:
+        epoch = secrets.token_hex(8)
+        await self._dispatch.set_epoch(self._broker.keys.base, epoch)
+        await self._broker.set_epoch(epoch)
+
+    async def _rebuild_letters(self) -> None:
+        await self._dispatch.unplace_letters()
+        await self._publish_letters(0)
+
+    # Entries that are missing
+
+    async def _add_again(self, priority: str, before: datetime) -> int:
+        count = 0
+        while ids := await self._dispatch.undelivered(priority, before):
+            await self._broker.publish((priority, job_id) for job_id in ids)
+            count += len(ids)
+            if len(ids) < PAGE:
+                break
+        if count:
+            metrics.added_again.inc(count)
+            log.warning("jobs_added_again", priority=priority, count=count)
+        return count
+
+    async def _bring_in(self) -> None:
+        """Move the horizon on, and with it what becomes due before it into the ZSET."""
+        until = await self._dispatch.moment(-HORIZON_SECONDS)
+        since = self._horizon or await self._dispatch.moment(0)
+        if self._horizon is not None and (until - since).total_seconds() < HORIZON_STEP_SECONDS:
+            return
+        async for page in self._dispatch.due_soon(since, until):
+            await self._broker.delay(page)
+        self._horizon = until
+
+    # Jobs whose worker is dead and that no entry leads to
+
+    async def _reclaim_orphans(self) -> None:
+        if await self._leases.any_died(ORPHANS_FOR_SECONDS):
+            while ids := await self._dispatch.orphans():
+                if not await self._triage.reclaim(ids) or len(ids) < PAGE:
+                    break
+
+    # Letters that are missing in the DLQ
+
+    async def _publish_letters(self, older_than: float) -> None:
+        while await self._publish_page_of_letters(older_than) == PAGE:
+            pass
+
+    async def _publish_page_of_letters(self, older_than: float) -> int:
+        async with self._dispatch.unplaced_letters(older_than) as (letters, placing):
+            if letters:
+                places = await self._places_of(letters)
+                missing = [(letter, None) for letter in letters if letter.id not in places]
+                places |= await self._broker.bury(missing)
+                await placing.place(list(places), list(places.values()))
+                log.warning("letters_published", count=len(missing))
+        return len(letters)
+
+    async def _places_of(self, letters: list[Letter]) -> dict[str, str]:
+        """A worker may have died after it had added the letter and before it had noted where."""
+        wanted = {(letter.id, letter.attempts) for letter in letters}
+        return {job_id: place async for place, job_id, attempts in self._broker.dead() if (job_id, attempts) in wanted}

@@ -1,0 +1,19 @@
+"""What handlers of one worker share: settings, the mail connections."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from consumer.mailer import Mailer
+from shared.settings import Settings
+
+
+class Resources:
+    """Made once a process; handlers find them by name in `ctx.resources`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._mailer = Mailer(settings.smtp_url)
+        self.mapping: Mapping[str, Any] = {"settings": settings, "mailer": self._mailer}
+
+    async def close(self) -> None:
+        """Close what is open."""
+        await self._mailer.close()

@@ -1,0 +1,158 @@
+"""Puts the parts of a consumer process together, runs them, and ends them in order."""
+
+import asyncio
+import gc
+import os
+import signal
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from consumer import delayer, janitor, reaper, reconciler
+from consumer.every import Step, run_every
+from consumer.heartbeat import Heartbeat
+from consumer.registry import Registry
+from consumer.resources import Resources
+from consumer.settler import Settler
+from consumer.triage import Triage
+from consumer.worker import BLOCK_SECONDS, Worker
+from shared.broker import TIMEOUT_SECONDS, Broker
+from shared.catalog_store import publish
+from shared.database import BY_KEY, Database
+from shared.dispatch_store import DispatchStore
+from shared.errors import UnavailableError
+from shared.job_store import JobStore
+from shared.keys import Keys
+from shared.lease_store import LeaseStore
+from shared.log import get_log
+from shared.models import Lease
+from shared.settings import Settings
+
+log = get_log()
+
+ROLES = ("worker", "reaper", "delayer", "reconciler", "janitor")
+TIME_LIMITS_EVERY_SECONDS = 0.1
+STRAYS_EVERY_SECONDS = 2.5
+
+
+class Consumer:
+    """One consumer process: a worker and the services that keep the promise, or those of them named in `roles`."""
+
+    def __init__(self, settings: Settings, registry: Registry, roles: Sequence[str] = ROLES) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._roles = roles
+        self._stop = asyncio.Event()
+        self._stop_services = asyncio.Event()
+        self._databases = {
+            # A claim that is lost with the server costs a second delivery, not a job; a settle must be on disk before the ack.
+            "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off"}),
+            "settle": Database(settings.database_url, "settle", settings=BY_KEY),
+            "upkeep": Database(settings.database_url, "upkeep"),
+        }
+        keys = Keys(settings.stream)
+        self._broker = Broker(settings.redis_url, keys, settings.group)
+        self._reader = Broker(settings.redis_url, keys, settings.group, timeout=TIMEOUT_SECONDS + BLOCK_SECONDS)
+        self._heartbeat = Heartbeat(settings, roles, registry.types() if "worker" in roles else (), self._on_lease)
+        self._resources = Resources(settings)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.worker = self._make_worker() if "worker" in roles else None
+
+    def _make_worker(self) -> Worker:
+        claim, settle = self._databases["claim"], self._databases["settle"]
+        triage = Triage(JobStore(claim), DispatchStore(claim), self._broker, self._settings.max_crashes)
+        settler = Settler(JobStore(settle), DispatchStore(settle), self._broker, triage)
+        return Worker(self._settings, self._registry, JobStore(claim), self._broker, self._reader, triage, settler, self._resources.mapping)
+
+    def _services(self) -> dict[str, tuple[float, Step]]:
+        settings, broker, upkeep = self._settings, self._broker, self._databases["upkeep"]
+        jobs, dispatch, leases = JobStore(upkeep), DispatchStore(upkeep), LeaseStore(upkeep)
+        triage = Triage(jobs, dispatch, broker, settings.max_crashes)
+        steps: dict[str, tuple[float, Step]] = {
+            "reaper": (reaper.EVERY_SECONDS, reaper.Reaper(settings, leases, broker, triage, self._heartbeat).step),
+            "delayer": (delayer.EVERY_SECONDS, delayer.Delayer(broker).step),
+            "reconciler": (reconciler.EVERY_SECONDS, reconciler.Reconciler(dispatch, leases, broker, triage).step),
+            "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases).step),
+        }
+        chosen = {name: step for name, step in steps.items() if name in self._roles}
+        if self.worker is not None:
+            chosen["time_limits"] = (TIME_LIMITS_EVERY_SECONDS, self.worker.enforce_time_limits)
+            chosen["strays"] = (STRAYS_EVERY_SECONDS, self.worker.look_for_strays)
+        return chosen
+
+    async def run(self) -> None:
+        """Work until `stop`, then drain: finish or hand back what runs, end the lease."""
+        self._loop = asyncio.get_running_loop()
+        await self._publish_types()
+        self._heartbeat.start()
+        log.info(
+            "consumer_started",
+            roles=list(self._roles),
+            types=self._registry.types(),
+            concurrency=self._settings.concurrency,
+        )
+        gc.freeze()  # what is loaded by now stays: the collector need not look at it again
+        async with asyncio.TaskGroup() as tasks:
+            for name, (seconds, step) in self._services().items():
+                tasks.create_task(run_every(seconds, step, self._stop_services, name=name))
+            if self.worker is not None:
+                await self.worker.run()
+            await self._stop.wait()
+            self._stop_services.set()
+        await self._close()
+
+    def stop(self) -> None:
+        """Begin to drain."""
+        log.info("consumer_draining")
+        self._heartbeat.draining = True
+        self._stop.set()
+        if self.worker is not None:
+            self.worker.stop()
+
+    async def _publish_types(self) -> None:
+        try:
+            await publish(self._databases["upkeep"], self._registry.describe())
+        except UnavailableError as error:
+            log.warning("types_not_published", error=str(error))
+
+    def _on_lease(self, lease: Lease) -> None:
+        if self.worker is not None and self._loop is not None:
+            self._loop.call_soon_threadsafe(self.worker.adopt, lease)
+
+    async def _close(self) -> None:
+        name = self.worker.worker_name if self.worker else None
+        await asyncio.to_thread(self._heartbeat.stop)
+        if name is not None:
+            try:
+                await self._broker.drop_consumer(name)
+            except UnavailableError as error:
+                log.warning("consumer_not_dropped", consumer=name, error=str(error))
+        await self._resources.close()
+        for database in self._databases.values():
+            await database.close()
+        await self._broker.close()
+        await self._reader.close()
+        log.info("consumer_stopped")
+
+
+async def serve(settings: Settings, registry: Registry, roles: Sequence[str]) -> None:
+    """Run a consumer until SIGTERM or SIGINT. A second signal ends the process at once."""
+    consumer = Consumer(settings, registry, roles)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _on_signal(consumer, number))
+    await consumer.run()
+    if consumer.worker is not None and consumer.worker.abandoned:
+        os._exit(0)  # threads of abandoned handlers would keep the process alive
+
+
+def _on_signal(consumer: Consumer, number: int) -> Callable[[], Any]:
+    stopping = False
+
+    def react() -> None:
+        nonlocal stopping
+        if stopping:
+            os._exit(128 + number)
+        stopping = True
+        consumer.stop()
+
+    return react

@@ -1,0 +1,270 @@
+"""The worker: read, claim, run, decide, settle, ack.
+
+Entries come from the streams, the right to run a job from PostgreSQL. Each step takes as many jobs as there are; the next
+batch is read while the last one is settled.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from consumer.attempt import DRAINING, FENCED, TIMED_OUT, Attempt, run_handler
+from consumer.context import JobContext
+from consumer.every import pause_until
+from consumer.outcome import Abort, Outcome, decide
+from consumer.registry import Registry
+from consumer.settler import Settler
+from consumer.triage import Triage
+from shared import metrics, probe
+from shared.broker import Broker, GroupMissingError
+from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
+from shared.job_store import JobStore
+from shared.log import get_log
+from shared.models import Claimed, Entry, Lease
+from shared.settings import Settings
+
+log = get_log()
+
+BLOCK_SECONDS = 1.0  # how long a read waits; also how long a stop may have to wait for it
+AFTER_ERROR_SECONDS = 0.25
+OBEY_SECONDS = 5.0  # a handler that was told to stop and runs on after so long is abandoned
+LEAST_URGENT_FIRST_EVERY = 8  # reads; so that a flood of urgent jobs cannot starve the others
+UNSETTLED_PER_SLOT = 4  # jobs that ended but are not settled yet; more than that and reading pauses
+
+
+class Worker:
+    """Runs jobs, at most `settings.concurrency` at a time."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        registry: Registry,
+        jobs: JobStore,
+        broker: Broker,
+        reader: Broker,
+        triage: Triage,
+        settler: Settler,
+        resources: Mapping[str, Any],
+    ) -> None:
+        self._settings = settings
+        self._handlers = registry.handlers
+        self._types = registry.types()
+        self._jobs = jobs
+        self._broker = broker
+        self._reader = reader  # its connection may be blocked by a waiting read
+        self._triage = triage
+        self._settler = settler
+        self._resources = resources
+        self._threads = ThreadPoolExecutor(min(settings.concurrency, 64), thread_name_prefix="handler")
+        self._lease: Lease | None = None
+        self._has_lease = asyncio.Event()
+        self._in_flight: dict[str, Attempt] = {}  # claimed and not settled, by job id
+        self._running = 0  # those of them whose handlers have not ended: the slots in use
+        self._slot_freed = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._reads = 0
+        self._in_doubt = False  # a read or a claim broke off: entries may be ours without our knowing
+        self.abandoned = 0  # handlers that run on although their attempts are over
+
+    # Read
+
+    async def run(self) -> None:
+        """Work until `drain`."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._settler.run(self._settled))
+            await self._has_lease.wait()
+            while not self._stop.is_set():
+                await self._turn()
+            await self._finish_running()
+            await self._settler.drained()
+            self._settler.close()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _turn(self) -> None:
+        try:
+            if free := await self._free_slots():
+                await self._begin(await self._read(free))
+        except GroupMissingError:
+            log.warning("group_missing")
+            await self._recover(self._broker.ensure_groups)
+        except (BrokerUnavailableError, DatabaseUnavailableError) as error:
+            log.warning("worker_interrupted", error=str(error))
+            self._in_doubt = True
+            await pause_until(self._stop, AFTER_ERROR_SECONDS)
+
+    async def _recover(self, repair: Any) -> None:
+        try:
+            await repair()
+        except BrokerUnavailableError:
+            await pause_until(self._stop, AFTER_ERROR_SECONDS)
+
+    async def _free_slots(self) -> int:
+        """Return how many jobs may be started now; waits for the first, 0 when it is time to stop."""
+        while not self._stop.is_set():
+            free = self._settings.concurrency - self._running
+            if free > 0 and len(self._in_flight) < self._settings.concurrency * UNSETTLED_PER_SLOT:
+                return free
+            self._slot_freed.clear()
+            await self._slot_freed.wait()
+        return 0
+
+    async def _read(self, free: int) -> list[Entry]:
+        lease = self._current_lease()
+        if self._in_doubt:
+            return await self._read_own(lease, free)
+        self._reads += 1
+        entries = await self._reader.take(lease.worker, free, least_urgent_first=self._reads % LEAST_URGENT_FIRST_EVERY == 0)
+        if not entries and not self._stop.is_set():
+            entries = await self._reader.wait(lease.worker, free, BLOCK_SECONDS)
+        probe.reached("read", entries)
+        return await self._without_surplus(entries, free)
+
+    async def _read_own(self, lease: Lease, free: int) -> list[Entry]:
+        """Return what was handed to us without our knowing: the pending list names it."""
+        known = {attempt.entry.entry_id for attempt in self._in_flight.values()}
+        entries = await self._broker.own_pending(lease.worker, 0, known)
+        self._in_doubt = len(entries) > free
+        return entries[:free]
+
+    async def _without_surplus(self, entries: list[Entry], free: int) -> list[Entry]:
+        """A blocking read may give more than asked for. No entry is held without a slot for it: another consumer may be idle."""
+        if len(entries) > free:
+            await self._broker.requeue(entry for entry in entries[free:])
+        return entries[:free]
+
+    # Claim
+
+    async def _begin(self, entries: list[Entry]) -> None:
+        """Claim the jobs of these entries and start those that are ours now."""
+        fresh: dict[str, Entry] = {}
+        strays: list[Entry] = []
+        for entry in entries:
+            if entry.job_id is None or entry.job_id in fresh or entry.job_id in self._in_flight:
+                strays.append(entry)
+            else:
+                fresh[entry.job_id] = entry
+        lease = self._current_lease()
+        for job in await self._jobs.claim(list(fresh), lease, self._types) if fresh else ():
+            self._start(job, fresh.pop(job.id), lease)
+        probe.reached("claimed", entries)
+        if fresh or strays:
+            await self._sort_out([*fresh.values()], strays, lease)
+
+    async def _sort_out(self, unclaimed: list[Entry], strays: list[Entry], lease: Lease) -> None:
+        if unclaimed:
+            await self._triage.sort_out(unclaimed, own_lease=lease.id, types=self._types)
+        if strays:  # own_lease is empty: a second entry of a job that runs here is dropped, its claim is not handed back
+            await self._triage.sort_out(strays, own_lease="", types=self._types)
+
+    # Run
+
+    def _start(self, job: Claimed, entry: Entry, lease: Lease) -> None:
+        loop = asyncio.get_running_loop()
+        limit = job.timeout or self._settings.job_timeout_seconds
+        attempt = Attempt(job, entry, lease, self._handlers[job.type], JobContext(job, self._resources), limit, loop.time())
+        self._in_flight[job.id] = attempt
+        self._running += 1
+        if job.cancel_requested:
+            self._end(attempt, Abort())
+        else:
+            attempt.task = loop.create_task(self._attempt(attempt))
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        ending = await run_handler(attempt, self._threads)
+        self._end(attempt, decide(attempt.job, ending))
+
+    # Decide and settle
+
+    def _end(self, attempt: Attempt, outcome: Outcome) -> None:
+        if attempt.ended:
+            return
+        attempt.ended = True
+        self._running -= 1
+        self._slot_freed.set()
+        if attempt.lease is self._lease:
+            self._settler.put(attempt, outcome)
+        else:
+            log.warning("outcome_dropped", reason="lease lost", job_id=attempt.job.id, attempt=attempt.job.attempt)
+
+    def _settled(self, attempts: Iterable[Attempt]) -> None:
+        for attempt in attempts:
+            if self._in_flight.get(attempt.job.id) is attempt:
+                del self._in_flight[attempt.job.id]
+        self._slot_freed.set()
+
+    # Keep order
+
+    def adopt(self, lease: Lease) -> None:
+        """Work under `lease` from now on. What runs under an earlier one is fenced: it is stopped, and never settled or acked."""
+        self._lease = lease
+        self._has_lease.set()
+        for attempt in [*self._in_flight.values()]:
+            log.warning("lease_lost", job_id=attempt.job.id, attempt=attempt.job.attempt)
+            attempt.stop(FENCED)
+            self._end(attempt, Abort())
+        self._in_flight.clear()
+
+    async def enforce_time_limits(self) -> None:
+        """Stop attempts whose time is up, and abandon those that do not obey. One sweep costs less than a timer a job."""
+        now = asyncio.get_running_loop().time()
+        for attempt in [*self._in_flight.values()]:
+            if attempt.ended or attempt.deadline > now:
+                continue
+            if attempt.stop_reason:
+                self._abandon(attempt)
+            else:
+                attempt.stop(TIMED_OUT)
+                attempt.deadline = now + OBEY_SECONDS
+
+    async def look_for_strays(self) -> None:
+        """Entries may be pending with us that we know nothing of, when the answer to a read or a claim was lost."""
+        lease = self._lease
+        if lease is not None and not self._stop.is_set():
+            known = {attempt.entry.entry_id for attempt in self._in_flight.values()}
+            self._in_doubt |= bool(await self._broker.own_pending(lease.worker, self._settings.lease_seconds / 2, known))
+
+    def stop(self) -> None:
+        """Read nothing more; `run` ends when what runs has ended or is handed back."""
+        self._stop.set()
+        self._slot_freed.set()
+        self._has_lease.set()
+
+    @property
+    def worker_name(self) -> str | None:
+        """Our consumer name, None before the first lease."""
+        return self._lease.worker if self._lease else None
+
+    async def _finish_running(self) -> None:
+        """Let handlers end within the grace time; stop the rest and hand their jobs back."""
+        loop = asyncio.get_running_loop()
+        await self._wait_for_handlers(loop.time() + self._settings.grace_seconds)
+        for attempt in self._unfinished():
+            attempt.stop(DRAINING)
+        await self._wait_for_handlers(loop.time() + 1)
+        for attempt in self._unfinished():
+            self._abandon(attempt)
+
+    async def _wait_for_handlers(self, until: float) -> None:
+        loop = asyncio.get_running_loop()
+        while self._running and (left := until - loop.time()) > 0:
+            self._slot_freed.clear()
+            try:
+                async with asyncio.timeout(left):
+                    await self._slot_freed.wait()
+            except TimeoutError:
+                return
+
+    def _unfinished(self) -> list[Attempt]:
+        return [attempt for attempt in self._in_flight.values() if not attempt.ended]
+
+    def _abandon(self, attempt: Attempt) -> None:
+        self.abandoned += 1
+        metrics.abandoned.inc()
+        log.error("handler_abandoned", job_id=attempt.job.id, job_type=attempt.job.type, reason=attempt.stop_reason)
+        self._end(attempt, decide(attempt.job, attempt.forced_ending()))
+
+    def _current_lease(self) -> Lease:
+        if self._lease is None:
+            raise RuntimeError("reading begins with the first lease")
+        return self._lease

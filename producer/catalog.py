@@ -1,0 +1,99 @@
+"""The job types that consumers have published, with validators compiled once each."""
+
+import difflib
+import time
+from typing import Any
+
+import jsonschema_rs
+import msgspec
+
+from producer.problems import ProblemError
+from shared.catalog_store import known_types
+from shared.database import Databases
+from shared.errors import UnavailableError
+from shared.log import get_log
+from shared.models import TypeInfo
+
+log = get_log()
+
+REFRESH_SECONDS = 5.0
+MISS_SECONDS = 0.5  # an unknown type may be a new one: look again, but not for every request
+DEFAULT_MAX_ATTEMPTS = 4
+MOST_ERRORS = 20
+
+
+class KnownType:
+    """One job type: how its payload is checked, and the defaults of its jobs."""
+
+    def __init__(self, info: TypeInfo) -> None:
+        self.type = info.type
+        self.info = info
+        self.max_attempts: int = info.defaults.get("max_attempts", DEFAULT_MAX_ATTEMPTS)
+        self.timeout: float | None = info.defaults.get("timeout")
+        self.backoff = msgspec.json.encode(info.defaults["backoff"]) if info.defaults.get("backoff") else None
+        self._validator = jsonschema_rs.validator_for(info.schema)
+
+    def validate(self, payload: dict[str, Any]) -> None:
+        """Raise ProblemError (422) with a pointer for everything that the schema does not allow."""
+        if not self._validator.is_valid(payload):
+            found = [_error(error) for error, _ in zip(self._validator.iter_errors(payload), range(MOST_ERRORS), strict=False)]
+            raise ProblemError(422, f"the payload does not fit the type {self.type}", errors=found)
+
+
+class Catalog:
+    """The types by name and alias, as they were at the last `refresh`."""
+
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
+        self._names: dict[str, KnownType] = {}
+        self._refreshed_at = float("-inf")
+
+    @property
+    def loaded(self) -> bool:
+        """Whether it has been read at least once."""
+        return self._refreshed_at > float("-inf")
+
+    async def refresh(self) -> None:
+        """Read the catalog; validators of types that did not change are kept."""
+        infos = await known_types(self._databases.any())
+        self._refreshed_at = time.monotonic()
+        kept = {kind.type: kind for kind in self._names.values()}
+        kinds = [kept[info.type] if info.type in kept and kept[info.type].info == info else _known(info) for info in infos]
+        names: dict[str, KnownType] = {alias: kind for kind in kinds if kind for alias in kind.info.aliases}
+        self._names = names | {kind.type: kind for kind in kinds if kind}
+
+    async def refresh_for(self, name: str) -> None:
+        """Look whether an unknown type has just been published."""
+        if name not in self._names and time.monotonic() - self._refreshed_at > MISS_SECONDS:
+            try:
+                await self.refresh()
+            except UnavailableError as error:
+                log.warning("catalog_not_refreshed", error=str(error))
+
+    def find(self, name: str) -> KnownType:
+        """Return the type of that name or alias. Raises ProblemError: 422 with the nearest names, 503 before the first refresh."""
+        kind = self._names.get(name)
+        if kind is None:
+            raise self._unknown(name)
+        return kind
+
+    def _unknown(self, name: str) -> ProblemError:
+        if not self.loaded:
+            return ProblemError(503, "the catalog of job types is not loaded yet", retry_after=1)
+        near = difflib.get_close_matches(name, self._names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"known types: {', '.join(sorted(self._names)[:20]) or 'none'}"
+        detail = f"no consumer has published the type {name[:100]!r}; {hint}"
+        return ProblemError(422, detail, errors=[{"pointer": "/type", "detail": detail}])
+
+
+def _known(info: TypeInfo) -> KnownType | None:
+    try:
+        return KnownType(info)
+    except ValueError as error:
+        log.warning("schema_refused", job_type=info.type, error=str(error))
+        return None
+
+
+def _error(error: jsonschema_rs.ValidationError) -> dict[str, str]:
+    steps = [str(step).replace("~", "~0").replace("/", "~1") for step in error.instance_path]
+    return {"pointer": "".join(f"/{step}" for step in ["payload", *steps]), "detail": str(error.message)[:500]}

@@ -1,0 +1,278 @@
+"""The routes under /jobs: submit, look, list, retry, cancel."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from aiohttp import hdrs, web
+
+from producer import cursor, requests
+from producer.body import job_items, json_body
+from producer.catalog import Catalog
+from producer.problems import ProblemError, invalid, not_found
+from producer.publisher import Publisher
+from producer.submit import Submitter
+from shared.broker import Broker
+from shared.errors import BrokerUnavailableError
+from shared.ids import parse_id
+from shared.job_store import JobStore
+from shared.job_views import Filter, JobView, JobViews
+from shared.keys import PRIORITIES
+from shared.lifecycle import Status
+from shared.log import get_log
+from shared.models import NewJob
+
+log = get_log()
+
+MOST_BULK_JOBS = 10_000
+MOST_ERRORS = 100
+MOST_LISTED = 1000
+DEFAULT_LISTED = 50
+IDEMPOTENCY_KEY = "Idempotency-Key"
+_encode = msgspec.json.encode
+
+
+def answer(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    """Return `value` as JSON."""
+    return web.Response(body=_encode(value), status=status, headers=headers, content_type="application/json")
+
+
+class JobsApi:
+    """Handlers of the job routes."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        submitter: Submitter,
+        publisher: Publisher,
+        jobs: JobStore,
+        views: JobViews,
+        broker: Broker,
+    ) -> None:
+        self._catalog = catalog
+        self._submitter = submitter
+        self._publisher = publisher
+        self._jobs = jobs
+        self._views = views
+        self._broker = broker
+
+    def routes(self) -> Sequence[tuple[str, str, Any]]:
+        """Return (method, path, handler), fixed paths first."""
+        return (
+            ("POST", "/jobs", self.submit),
+            ("POST", "/jobs/bulk", self.submit_bulk),
+            ("GET", "/jobs", self.page),
+            ("GET", "/jobs/dead", self.dead),
+            ("GET", "/jobs/{id}", self.get),
+            ("GET", "/jobs/{id}/status", self.status),
+            ("GET", "/jobs/{id}/attempts", self.attempts),
+            ("POST", "/jobs/{id}/retry", self.retry),
+            ("POST", "/jobs/{id}/cancel", self.cancel),
+        )
+
+    # Submit
+
+    async def submit(self, request: web.Request) -> web.Response:
+        """POST /jobs: one job. 202 when it is committed, 200 when its idempotency key was known."""
+        body = await json_body(request)
+        job = await self._parsed(body, request.headers.get(IDEMPOTENCY_KEY))
+        replayed = await self._submitter.submit((job,))
+        if replayed:
+            return await self._replayed(replayed[job.id])
+        return web.Response(
+            body=_encode(_receipt(job)),
+            status=202,
+            headers={hdrs.LOCATION: f"/jobs/{job.id}", hdrs.CONTENT_TYPE: "application/json"},
+        )
+
+    async def submit_bulk(self, request: web.Request) -> web.Response:
+        """POST /jobs/bulk: up to 10,000 jobs, all or nothing."""
+        if IDEMPOTENCY_KEY in request.headers:
+            raise ProblemError(400, "a bulk request takes no Idempotency-Key header; give each job its idempotency_key")
+        items = await job_items(request, MOST_BULK_JOBS)
+        jobs = await self._parsed_all(items)
+        replayed = await self._submitter.submit(jobs) if jobs else {}
+        ids = [replayed.get(job.id, job.id) for job in jobs]
+        return answer({"ids": ids, "count": len(ids)}, 202)
+
+    async def _parsed(self, body: bytes, key: str | None = None) -> NewJob:
+        try:
+            return requests.parse(body, self._catalog, key)
+        except ProblemError as problem:
+            if not _is_unknown_type(problem):
+                raise
+        await self._catalog.refresh_for(requests.type_of(body))
+        return requests.parse(body, self._catalog, key)
+
+    async def _parsed_all(self, items: Sequence[bytes]) -> list[NewJob]:
+        jobs: list[NewJob] = []
+        errors: list[dict[str, Any]] = []
+        for index, item in enumerate(items):
+            if index % 200 == 199:
+                await asyncio.sleep(0)  # others are served in between
+            try:
+                jobs.append(await self._parsed(item))
+            except ProblemError as problem:
+                if problem.status == 503:
+                    raise
+                found = problem.errors or ({"pointer": "", "detail": problem.detail},)
+                errors += [{"pointer": f"/{index}{error['pointer']}", "detail": error["detail"], "index": index} for error in found]
+        if errors:
+            bad = len({error["index"] for error in errors})
+            raise ProblemError(422, f"{bad} of {len(items)} jobs are invalid; nothing was stored", errors=_most_useful(errors))
+        return jobs
+
+    async def _replayed(self, job_id: str) -> web.Response:
+        view = await self._views.get(job_id)
+        body: Any = view or {"id": job_id}
+        return answer(body, 200, {"Idempotent-Replayed": "true", hdrs.LOCATION: f"/jobs/{job_id}"})
+
+    # Look
+
+    async def get(self, request: web.Request) -> web.Response:
+        """GET /jobs/{id}."""
+        view = await self._found(request)
+        tag = f'"{view.attempts}-{int(view.updated_at.timestamp() * 1e6):x}"'
+        if tag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
+            return web.Response(status=304, headers={hdrs.ETAG: tag})
+        return answer(view, headers={hdrs.ETAG: tag})
+
+    async def status(self, request: web.Request) -> web.Response:
+        """GET /jobs/{id}/status: the short form."""
+        view = await self._found(request)
+        names = (
+            "id",
+            "type",
+            "status",
+            "attempts",
+            "failures",
+            "max_attempts",
+            "reason",
+            "error",
+            "run_at",
+            "updated_at",
+        )
+        return answer({name: getattr(view, name) for name in names})
+
+    async def attempts(self, request: web.Request) -> web.Response:
+        """GET /jobs/{id}/attempts."""
+        view = await self._found(request)
+        return answer({"id": view.id, "attempts": await self._views.attempts(view.id)})
+
+    async def page(self, request: web.Request) -> web.Response:
+        """GET /jobs."""
+        wanted, limit = _filter(request.query)
+        return self._answer_page(await self._views.page(wanted, limit + 1), limit)
+
+    async def dead(self, request: web.Request) -> web.Response:
+        """GET /jobs/dead: what is dead-lettered, newest first."""
+        wanted, limit = _filter(request.query, allowed=("limit", "cursor"))
+        return self._answer_page(await self._views.dead(wanted.before_id, limit + 1), limit)
+
+    def _answer_page(self, views: Sequence[JobView], limit: int) -> web.Response:
+        more = len(views) > limit
+        return answer({"jobs": views[:limit], "next_cursor": cursor.encode(views[limit - 1].id) if more else None})
+
+    async def _found(self, request: web.Request) -> JobView:
+        job_id = _job_id(request)
+        view = await self._views.get(job_id)
+        if view is None:
+            raise not_found(f"job {job_id}")
+        return view
+
+    # Act
+
+    async def retry(self, request: web.Request) -> web.Response:
+        """POST /jobs/{id}/retry: FAILED or CANCELLED -> PENDING."""
+        job_id = _job_id(request)
+        replayed = await self._jobs.replay([job_id])
+        if not replayed:
+            view = await self._found(request)
+            raise ProblemError(409, f"job {job_id} is {view.status}; only FAILED and CANCELLED jobs can be retried")
+        [job] = replayed
+        self._publisher.put([(job.priority, job.id)])
+        if job.was_dead:
+            await self._forget_letter(job.id, job.entry_id)
+        return answer(await self._found(request), 202, {hdrs.LOCATION: f"/jobs/{job_id}"})
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """POST /jobs/{id}/cancel: 200 when it is cancelled, 202 when it is running and has been asked to stop."""
+        job_id = _job_id(request)
+        for _ in range(3):  # it may begin to run, or go back to waiting, between two looks
+            if await self._jobs.cancel([job_id]):
+                return answer(await self._found(request))
+            if await self._jobs.request_cancel(job_id):
+                return answer(await self._found(request), 202)
+        view = await self._found(request)
+        if view.status == Status.CANCELLED:
+            return answer(view)
+        raise ProblemError(409, f"job {job_id} is {view.status} and cannot be cancelled")
+
+    async def _forget_letter(self, job_id: str, entry_id: str | None) -> None:
+        try:
+            places = [entry_id] if entry_id else [place async for place, dead_id, _ in self._broker.dead() if dead_id == job_id]
+            await self._broker.forget_dead(places)
+        except BrokerUnavailableError as error:
+            log.warning("letter_not_removed", job_id=job_id, error=str(error))
+
+
+def _receipt(job: NewJob) -> dict[str, Any]:
+    waits = bool(job.delay) or job.run_at is not None
+    return {
+        "id": job.id,
+        "type": job.type,
+        "status": "SCHEDULED" if waits else "PENDING",
+        "queue": job.queue,
+        "priority": job.priority,
+    }
+
+
+def _job_id(request: web.Request) -> str:
+    text = request.match_info["id"]
+    job_id = parse_id(text)
+    if job_id is None:
+        raise ProblemError(404, f"{text[:100]!r} is no job id: a UUID in 36 characters")
+    return job_id
+
+
+def _is_unknown_type(problem: ProblemError) -> bool:
+    return problem.status == 503 or any(error["pointer"] == "/type" for error in problem.errors)
+
+
+def _most_useful(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every bad index is named, and the first errors in full."""
+    seen: set[int] = set()
+    kept: list[dict[str, Any]] = []
+    for error in errors:
+        if len(kept) < MOST_ERRORS or error["index"] not in seen:
+            kept.append(error)
+        seen.add(error["index"])
+    return kept
+
+
+_FILTERS = ("status", "type", "queue", "priority", "tag", "q", "created_after", "created_before", "limit", "cursor")
+
+
+def _filter(query: Any, allowed: Sequence[str] = _FILTERS) -> tuple[Filter, int]:
+    if unknown := [name for name in query if name not in allowed]:
+        raise invalid(f"unknown parameter {unknown[0][:50]!r}; known: {', '.join(allowed)}", f"/{unknown[0][:50]}")
+    given = {name: value for name, value in query.items() if name not in {"limit", "cursor"}}
+    if any("\x00" in value for value in given.values()):
+        raise invalid("a parameter must not contain NUL")
+    if "status" in given:
+        given["status"] = given["status"].upper().split(",")
+    if given.get("priority", "normal") not in PRIORITIES:
+        raise invalid(f"priority must be one of {', '.join(PRIORITIES)}", "/priority")
+    if "cursor" in query:
+        given["before_id"] = cursor.decode(query["cursor"])
+    try:
+        return msgspec.convert(given, Filter, strict=False), _limit(query.get("limit", str(DEFAULT_LISTED)))
+    except msgspec.ValidationError as error:
+        raise invalid(str(error)) from error
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_LISTED):
+        raise invalid(f"limit must be from 1 to {MOST_LISTED}", "/limit")
+    return int(text)

@@ -1,0 +1,81 @@
+"""Routes about the whole: statistics, probes, metrics."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aiohttp import web
+
+from producer.jobs_api import answer
+from producer.problems import unavailable
+from shared import metrics
+from shared.broker import Broker
+from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
+from shared.job_views import JobViews
+from shared.keys import PRIORITIES
+
+
+class QueueApi:
+    """Handlers of these routes. `draining` says whether this process is about to end."""
+
+    def __init__(self, views: JobViews, broker: Broker, draining: Callable[[], bool]) -> None:
+        self._views = views
+        self._broker = broker
+        self._draining = draining
+
+    def routes(self) -> Sequence[tuple[str, str, Any]]:
+        """Return (method, path, handler)."""
+        return (
+            ("GET", "/jobs/stats", self.stats),
+            ("GET", "/workers", self.workers),
+            ("GET", "/livez", self.livez),
+            ("GET", "/readyz", self.readyz),
+            ("GET", "/metrics", self.metrics),
+        )
+
+    async def stats(self, _: web.Request) -> web.Response:
+        """GET /jobs/stats. No table is scanned for it."""
+        per_minute = await self._views.completed_per_minute()
+        return answer(
+            await self._views.counts()
+            | {
+                "dispatch": await self._dispatch(),
+                "oldest_age_seconds": await self._views.oldest_age(),
+                "throughput_per_second": per_minute / 60,
+                "latency_seconds": await self._views.latencies(),
+                "workers": len(await self._views.workers()),
+            }
+        )
+
+    async def _dispatch(self) -> dict[str, int] | None:
+        """What Redis holds; None while it is away. `lag`: entries that no worker has read yet."""
+        try:
+            depths = await self._broker.depths()
+        except BrokerUnavailableError:
+            return None
+        return depths | {"lag": max(0, sum(depths[priority] for priority in PRIORITIES) - depths["pending"])}
+
+    async def workers(self, _: web.Request) -> web.Response:
+        """GET /workers: who is alive."""
+        return answer({"workers": await self._views.workers()})
+
+    async def livez(self, _: web.Request) -> web.Response:
+        """GET /livez: the process answers."""
+        return answer({"status": "ok"})
+
+    async def readyz(self, _: web.Request) -> web.Response:
+        """GET /readyz: 200 while jobs can be accepted, which needs PostgreSQL but not Redis."""
+        if self._draining():
+            raise unavailable("this producer is draining")
+        try:
+            await self._views.ping()
+        except DatabaseUnavailableError as error:
+            raise unavailable(str(error)) from error
+        try:
+            await self._broker.ping()
+        except BrokerUnavailableError as error:
+            return answer({"status": "degraded", "postgres": "ok", "redis": str(error)})
+        return answer({"status": "ok", "postgres": "ok", "redis": "ok"})
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """GET /metrics, in Prometheus' text format."""
+        return web.Response(body=metrics.text(), headers={"Content-Type": metrics.CONTENT_TYPE})

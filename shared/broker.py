@@ -1,0 +1,289 @@
+"""The dispatch index in Redis: one typed method for each operation. Multi-step ones are Lua scripts in shared/lua, atomic each.
+
+Many ids go in one script call instead of a pipeline of single commands: redis-py spends its time on packing and parsing.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import files
+from itertools import groupby
+from operator import itemgetter
+from typing import Any, TypeVar
+
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError, ResponseError
+
+from shared.errors import BrokerUnavailableError
+from shared.ids import parse_id
+from shared.keys import PRIORITIES, Keys, member
+from shared.models import Due, Entry, Letter
+
+T = TypeVar("T")
+
+CHUNK = 1000  # ids in one script call: Redis serves others in between
+TIMEOUT_SECONDS = 5.0
+REAPER = "reaper"  # the consumer that takes over entries; one name for all reapers, so that no worker mistakes them for its own
+
+
+class GroupMissingError(BrokerUnavailableError):
+    """The stream or its consumer group is gone: Redis was emptied. `ensure_groups` makes them anew."""
+
+
+def connect(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Any:
+    """Return a client that never retries by itself: redis-py's default re-sends an XADD after a time-out and so adds it twice."""
+    client: Any = Redis.from_url(
+        url,
+        retry=Retry(NoBackoff(), 0),
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, TIMEOUT_SECONDS),
+        protocol=2,
+    )
+    return client
+
+
+class Broker:
+    """The streams, the ZSET and the DLQ of one base name.
+
+    Raises BrokerUnavailableError when Redis cannot be reached or refuses (loading, read-only, out of memory); what the command did is
+    then unknown. Raises GroupMissingError when Redis has lost the consumer group.
+    """
+
+    def __init__(self, url: str, keys: Keys, group: str, *, timeout: float = TIMEOUT_SECONDS) -> None:
+        self.keys = keys
+        self._group = group
+        self._client = connect(url, timeout=timeout)
+        self._scripts = {
+            item.name.removesuffix(".lua"): self._client.register_script(item.read_text(encoding="utf-8"))
+            for item in (files("shared") / "lua").iterdir()
+            if item.name.endswith(".lua")
+        }
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.aclose()
+
+    async def publish(self, jobs: Iterable[tuple[str, str]]) -> None:
+        """Add (priority, job id) to the streams."""
+        for priority, group in groupby(sorted(jobs), itemgetter(0)):
+            for chunk in _chunks([job_id for _, job_id in group]):
+                await self._run("publish", [self.keys.stream(priority)], chunk)
+
+    async def take(self, consumer: str, count: int, *, least_urgent_first: bool = False) -> list[Entry]:
+        """Hand new entries to `consumer`, at most `count` in all. Returns at once, with none if none are there."""
+        order = PRIORITIES[::-1] if least_urgent_first else PRIORITIES
+        flat = await self._run("take", [self.keys.stream(priority) for priority in order], [self._group, consumer, count])
+        return [
+            Entry(order[number - 1], entry_id.decode(), parse_id(job_id))
+            for number, entry_id, job_id in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        ]
+
+    async def wait(self, consumer: str, count: int, block_seconds: float) -> list[Entry]:
+        """Hand new entries to `consumer`, waiting for the first. COUNT is per stream: up to two more than `count` when that is small.
+
+        Never cancel it: entries that were on their way would be stranded in the pending list.
+        """
+        with _translated():
+            reply = await self._client.xreadgroup(
+                self._group,
+                consumer,
+                dict.fromkeys(self.keys.streams, ">"),
+                count=max(1, count // 3),
+                block=int(block_seconds * 1000),
+            )
+        return [entry for stream, items in reply or [] for entry in self._entries(stream, items)]
+
+    async def own_pending(self, consumer: str, idle_seconds: float, known: set[str]) -> list[Entry]:
+        """Entries that were handed to `consumer` at least `idle_seconds` ago and are not `known` (by entry id) to it."""
+        found = []
+        for stream in self.keys.streams:
+            with _translated():
+                pending = await self._client.xpending_range(
+                    stream, self._group, "-", "+", CHUNK + len(known), consumer, idle=int(idle_seconds * 1000)
+                )
+                for item in pending:
+                    entry_id = item["message_id"]
+                    if entry_id.decode() not in known:
+                        found += self._entries(stream, await self._client.xrange(stream, entry_id, entry_id))
+        return found
+
+    async def ack(self, entries: Iterable[Entry]) -> None:
+        """Acknowledge and delete entries whose jobs are settled."""
+        for stream, group in self._by_stream(entries):
+            for chunk in _chunks([entry.entry_id for entry in group]):
+                await self._run("ack", [stream], [self._group, *chunk])
+
+    async def requeue(self, entries: Iterable[Entry]) -> None:
+        """Put the jobs of these entries at the end of their streams, then drop the entries."""
+        for stream, group in self._by_stream(entries):
+            for chunk in _chunks(group):
+                await self._run(
+                    "requeue",
+                    [stream],
+                    [self._group, *(part for entry in chunk for part in (entry.entry_id, entry.job_id or ""))],
+                )
+
+    async def delay(self, jobs: Iterable[Due]) -> None:
+        """Put jobs that have no entry into the ZSET."""
+        await self._postpone(self.keys.base, [(member(job.id, job.priority), job.due_in, "") for job in jobs])
+
+    async def postpone(self, entries: Iterable[tuple[Entry, float]]) -> None:
+        """Put the jobs of these entries into the ZSET, due in so many seconds, then drop the entries."""
+        by_priority = sorted(entries, key=lambda pair: pair[0].priority)
+        for priority, group in groupby(by_priority, lambda pair: pair[0].priority):
+            triples = [(member(entry.job_id or "", priority), due_in, entry.entry_id) for entry, due_in in group]
+            await self._postpone(self.keys.stream(priority), triples)
+
+    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> dict[str, str]:
+        """Add dead letters to the DLQ, then drop the entries of their jobs. Returns the letters' places by job id."""
+        places: dict[str, str] = {}
+        for priority, group in groupby(sorted(letters, key=_entry_priority), _entry_priority):
+            for chunk in _chunks(list(group)):
+                flat = [part for letter, entry in chunk for part in (*_letter_fields(letter), entry.entry_id if entry else "")]
+                placed = await self._run("bury", [self.keys.dlq, self.keys.stream(priority)], [self._group, *flat])
+                places |= {letter.id: place.decode() for (letter, _), place in zip(chunk, placed, strict=True)}
+        return places
+
+    async def dead(self) -> AsyncIterator[tuple[str, str, int]]:
+        """Every letter in the DLQ stream as (place, job id, attempts)."""
+        last = "-"
+        while True:
+            with _translated():
+                page = await self._client.xrange(self.keys.dlq, last, "+", count=CHUNK)
+            for place, fields in page:
+                yield (
+                    place.decode(),
+                    fields.get(b"id", b"").decode("utf-8", "replace"),
+                    _number(fields.get(b"attempts")),
+                )
+            if len(page) < CHUNK:
+                return
+            last = f"({page[-1][0].decode()}"
+
+    async def forget_dead(self, places: Sequence[str]) -> None:
+        """Remove letters from the DLQ stream."""
+        with _translated():
+            for chunk in _chunks(places):
+                await self._client.xdel(self.keys.dlq, *chunk)
+
+    async def promote(self, limit: int = CHUNK) -> tuple[int, float | None]:
+        """Move what is due from the ZSET to the streams. Returns how many, and the seconds until the next one is due."""
+        moved, next_in = await self._run("promote", [self.keys.delayed, *self.keys.streams], [limit])
+        return moved, None if next_in < 0 else next_in / 1000
+
+    async def take_over(self, priority: str, idle_seconds: float, cursor: str) -> tuple[str, list[Entry]]:
+        """Take entries that nobody acknowledged for so long from whoever has them. The cursor returned is where to go on, next pass too."""
+        with _translated():
+            reply = await self._client.xautoclaim(
+                self.keys.stream(priority), self._group, REAPER, int(idle_seconds * 1000), start_id=cursor, count=100
+            )
+        return reply[0].decode(), self._entries(self.keys.stream(priority), [item for item in reply[1] if item[0] is not None])
+
+    async def undelivered_age(self, priority: str) -> float:
+        """Age in seconds of the oldest entry that nobody has read; 0 when all are read."""
+        age: int = await self._run("watermark", [self.keys.stream(priority)], [self._group])
+        return age / 1000
+
+    async def ensure_groups(self) -> None:
+        """Make the streams and their consumer groups where they are missing, at id 0: what is in the streams is delivered."""
+        for stream in self.keys.streams:
+            try:
+                with _translated():
+                    await self._client.xgroup_create(stream, self._group, id="0", mkstream=True)
+            except BrokerUnavailableError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    async def consumers(self) -> set[str]:
+        """Names of the consumers in any stream's group."""
+        names = set()
+        for stream in self.keys.streams:
+            with _translated():
+                names |= {info["name"].decode() for info in await self._client.xinfo_consumers(stream, self._group)}
+        return names
+
+    async def drop_consumer(self, consumer: str) -> bool:
+        """Remove a consumer that is gone; False when entries are still pending with it."""
+        busy: int = await self._run("drop_consumer", self.keys.streams, [self._group, consumer])
+        return busy == 0
+
+    async def epoch(self) -> str | None:
+        """Return the value that proves that Redis still holds what we put there."""
+        with _translated():
+            value = await self._client.get(self.keys.epoch)
+        return value.decode() if value else None
+
+    async def set_epoch(self, epoch: str) -> None:
+        """Give Redis a new such value."""
+        with _translated():
+            await self._client.set(self.keys.epoch, epoch)
+
+    async def depths(self) -> dict[str, int]:
+        """Return the number of entries in the streams (by priority), `pending` among them, and in `delayed` and `dlq`."""
+        with _translated():
+            async with self._client.pipeline(transaction=False) as pipe:
+                for stream in self.keys.streams:
+                    pipe.xlen(stream)
+                pipe.zcard(self.keys.delayed)
+                pipe.xlen(self.keys.dlq)
+                counts = await pipe.execute()
+        pending = 0
+        for stream in self.keys.streams:
+            with _translated():
+                pending += (await self._client.xpending(stream, self._group))["pending"]
+        return dict(zip((*PRIORITIES, "delayed", "dlq"), counts, strict=True)) | {"pending": pending}
+
+    async def ping(self) -> None:
+        """Raise BrokerUnavailableError unless Redis answers."""
+        with _translated():
+            await self._client.ping()
+
+    async def _run(self, script: str, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+        with _translated():
+            return await self._scripts[script](keys=keys, args=args)
+
+    async def _postpone(self, stream: str, triples: Sequence[tuple[str, float, str]]) -> None:
+        for chunk in _chunks(triples):
+            flat = [part for name, due_in, entry_id in chunk for part in (name, f"{max(0.0, due_in):.6f}", entry_id)]
+            await self._run("postpone", [self.keys.delayed, stream], [self._group, *flat])
+
+    def _by_stream(self, entries: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:
+        for priority, group in groupby(sorted(entries), itemgetter(0)):
+            yield self.keys.stream(priority), list(group)
+
+    def _entries(self, stream: bytes | str, items: Iterable[Any]) -> list[Entry]:
+        name = stream if isinstance(stream, str) else stream.decode()
+        priority = PRIORITIES[self.keys.streams.index(name)]
+        return [Entry(priority, entry_id.decode(), parse_id((fields or {}).get(b"id"))) for entry_id, fields in items]
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ResponseError as error:
+        if "NOGROUP" in str(error) or "no such key" in str(error).lower():
+            raise GroupMissingError(f"Redis lost its consumer group: {error}") from error
+        raise BrokerUnavailableError(f"Redis refused: {error}") from error
+    except (RedisError, OSError, TimeoutError) as error:
+        raise BrokerUnavailableError(
+            f"Redis is unavailable: {error or type(error).__name__}", "is it running, and is REDIS_URL right?"
+        ) from error
+
+
+def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), CHUNK):
+        yield items[start : start + CHUNK]
+
+
+def _entry_priority(pair: tuple[Letter, Entry | None]) -> str:
+    return pair[1].priority if pair[1] else "normal"
+
+
+def _letter_fields(letter: Letter) -> tuple[str | int, ...]:
+    return letter.id, letter.type, letter.reason, letter.error[:1000], letter.attempts, letter.dead_at.isoformat()
+
+
+def _number(raw: bytes | None) -> int:
+    return int(raw) if raw is not None and raw.isdigit() else 0

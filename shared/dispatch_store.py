@@ -1,0 +1,90 @@
+"""What Redis should hold, as PostgreSQL knows it (shared/sql/dispatch.sql)."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime
+
+from shared.database import Database, Transaction
+from shared.ids import floor_id
+from shared.models import Due, Letter
+from shared.queries import load
+
+SQL = load("dispatch")
+PAGE = 1000
+HORIZON_SECONDS = 3600.0  # what is due later waits in PostgreSQL and costs Redis nothing
+
+
+class DispatchStore:
+    """Finds what dispatch lost, and keeps house. Raises what `Database` raises."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def moment(self, seconds_ago: float) -> datetime:
+        """Return PostgreSQL's time, so many seconds ago."""
+        when: datetime = await self._database.fetch_value(SQL["moment"], seconds_ago)
+        return when
+
+    async def undelivered(self, priority: str, before: datetime) -> list[str]:
+        """One page of jobs that have been due and untouched since `before`; the call touches them."""
+        return [row[0] for row in await self._database.fetch(SQL["undelivered"], priority, before, PAGE)]
+
+    async def due_soon(self, after: datetime, until: datetime) -> AsyncIterator[list[Due]]:
+        """Pages of the waiting jobs that become due in (after, until]."""
+        last_id = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+        while rows := await self._database.fetch(SQL["due_soon"], after, until, last_id, PAGE):
+            yield [Due(row["id"], row["priority"], row["due_in"]) for row in rows]
+            after, last_id = rows[-1]["run_at"], rows[-1]["id"]
+
+    async def orphans(self) -> list[str]:
+        """One page of jobs that run under a dead lease."""
+        return [row[0] for row in await self._database.fetch(SQL["orphans"], PAGE)]
+
+    @asynccontextmanager
+    async def unplaced_letters(self, older_than: float) -> AsyncIterator[tuple[list[Letter], "Placing"]]:
+        """One page of dead letters that may be missing in the DLQ stream, locked until the block ends."""
+        async with self._database.transaction() as transaction:
+            rows = await transaction.fetch(SQL["unplaced_letters"], older_than, PAGE)
+            yield [Letter(*row) for row in rows], Placing(transaction)
+
+    async def place_letters(self, entry_ids: dict[str, str]) -> None:
+        """Note where the letters of these jobs are in the DLQ stream."""
+        await self._database.fetch(SQL["place_letters"], list(entry_ids), list(entry_ids.values()))
+
+    async def unplace_letters(self) -> None:
+        """Forget where letters are: the DLQ stream is gone."""
+        await self._database.fetch(SQL["unplace_letters"])
+
+    async def epoch(self, stream: str) -> str | None:
+        """Return the value that Redis should hold, None before the first start."""
+        value: str | None = await self._database.fetch_value(SQL["epoch"], stream)
+        return value
+
+    async def set_epoch(self, stream: str, epoch: str) -> None:
+        """Keep the value that Redis was just given."""
+        await self._database.fetch(SQL["set_epoch"], stream, epoch)
+
+    async def fold_counts(self) -> None:
+        """Sum up the counters of older moves."""
+        await self._database.fetch(SQL["fold_counts"])
+
+    async def forget_finished(self, retention_seconds: float) -> int:
+        """Delete up to 5 pages of jobs that finished so long ago; return how many."""
+        old = await self.moment(retention_seconds)
+        status = await self._database.execute(SQL["forget_finished"], floor_id(old.timestamp()), retention_seconds, 5 * PAGE)
+        return int(status.rpartition(" ")[2])
+
+    async def forget_keys(self) -> None:
+        """Delete idempotency keys whose time is over."""
+        await self._database.fetch(SQL["forget_keys"], 5 * PAGE)
+
+
+class Placing:
+    """The open transaction of `unplaced_letters`."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    async def place(self, job_ids: Sequence[str], entry_ids: Sequence[str]) -> None:
+        """Note where these letters are now."""
+        await self._transaction.fetch(SQL["place_letters"], job_ids, entry_ids)

@@ -1,0 +1,19 @@
+"""Counters for Prometheus. Increased once a batch where a batch is at hand."""
+
+from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_latest
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+
+submitted = Counter("millstream_jobs_submitted", "Jobs committed by this producer")
+submit_batches = Histogram("millstream_submit_batch_jobs", "Jobs a commit", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000))
+requests = Counter("millstream_http_requests", "Answers by status", ["status"])
+settled = Counter("millstream_jobs_settled", "Attempts settled by this consumer", ["outcome"])
+fenced = Counter("millstream_settles_refused", "Attempts whose outcome was refused because the lease was lost")
+abandoned = Counter("millstream_handlers_abandoned", "Handlers that ran on after they had been told to stop")
+added_again = Counter("millstream_jobs_added_again", "Entries that Redis had lost")
+reclaimed = Counter("millstream_jobs_reclaimed", "Jobs taken from dead workers")
+
+
+def text() -> bytes:
+    """Return all of them in Prometheus' text format."""
+    return generate_latest()

@@ -1,0 +1,116 @@
+"""The values that travel between the parts. Ids are UUIDv7 as text, durations are in seconds, JSON is bytes that nobody re-encodes."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+RawJson = bytes
+
+
+class NewJob(msgspec.Struct, frozen=True, kw_only=True):
+    """A validated submission, with its id and its defaults filled in."""
+
+    id: str
+    type: str
+    payload: RawJson
+    queue: str = "default"
+    priority: str = "normal"
+    delay: float | None = None
+    run_at: datetime | None = None
+    max_attempts: int = 4
+    backoff: RawJson | None = None
+    timeout: float | None = None
+    expires_in: float | None = None
+    tags: RawJson | None = None
+    idempotency_key: str | None = None
+    fingerprint: bytes = b""
+
+
+class Due(NamedTuple):
+    """A job that waits for its time."""
+
+    id: str
+    priority: str
+    due_in: float
+
+
+class Claimed(msgspec.Struct, frozen=True):
+    """A job that this worker may run now. (id, attempt) and the lease are its fence. Field order is that of the query `claim`."""
+
+    id: str
+    type: str
+    priority: str
+    payload: RawJson
+    attempt: int
+    failures: int
+    max_attempts: int
+    backoff: RawJson | None
+    timeout: float | None
+    cancel_requested: bool
+
+
+class Seen(msgspec.Struct, frozen=True):
+    """What PostgreSQL says of a job whose entry was met. Field order is that of the query `inspect`."""
+
+    id: str
+    type: str
+    status: str
+    priority: str
+    attempt: int
+    lease_id: str | None
+    due_in: float
+    expired: bool
+    lease_alive: bool
+
+
+class Letter(NamedTuple):
+    """A dead letter."""
+
+    id: str
+    type: str
+    reason: str
+    error: str
+    attempts: int
+    dead_at: datetime
+
+
+class Reclaimed(NamedTuple):
+    """A job that was taken from a dead worker: to run again, or dead with a letter."""
+
+    id: str
+    priority: str
+    letter: Letter | None
+
+
+class Replayed(NamedTuple):
+    """A job that starts anew, and where its dead letter was."""
+
+    id: str
+    priority: str
+    entry_id: str | None
+    was_dead: bool
+
+
+class Entry(NamedTuple):
+    """An item of a stream. `job_id` is None for a foreign one that names no job."""
+
+    priority: str
+    entry_id: str
+    job_id: str | None
+
+
+class Lease(NamedTuple):
+    """A worker process's proof of life: `id` fences what it settles, `worker` is its consumer name."""
+
+    id: str
+    worker: str
+
+
+class TypeInfo(msgspec.Struct, frozen=True):
+    """A job type as consumers published it."""
+
+    type: str
+    aliases: list[str]
+    schema: dict[str, Any]
+    defaults: dict[str, Any]

@@ -1,0 +1,63 @@
+-- Dispatch: what Redis should hold, said by PostgreSQL, so that it can always be rebuilt.
+
+-- name: moment
+SELECT now() - make_interval(secs => $1);
+
+-- name: undelivered
+-- Waiting, due, and untouched since before $2 although all entries of that time were delivered: their entries are lost. Touching a row
+-- keeps it from being found again before its new entry had its turn, and keeps rivals from adding it twice.
+WITH lost AS (
+    SELECT id FROM jobs
+    WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND priority = $1 AND run_at < $2 AND updated_at < $2
+    ORDER BY run_at LIMIT $3 FOR UPDATE SKIP LOCKED
+)
+UPDATE jobs SET updated_at = now() FROM lost WHERE jobs.id = lost.id RETURNING jobs.id::text;
+
+-- name: due_soon
+-- Waiting jobs that become due in the window ($1, $2], for the ZSET; one page after ($1, $3).
+SELECT id::text, priority::text, run_at, extract(epoch FROM run_at - now())::double precision AS due_in FROM jobs
+WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND (run_at, id) > ($1, $3) AND run_at <= $2
+ORDER BY run_at, id LIMIT $4;
+
+-- name: orphans
+-- Running under a lease that is dead.
+SELECT jobs.id::text FROM jobs LEFT JOIN leases ON leases.id = jobs.lease_id
+WHERE jobs.finished_at IS NULL AND jobs.status = 'PROCESSING' AND (leases.id IS NULL OR leases.dead_at IS NOT NULL)
+LIMIT $1;
+
+-- name: unplaced_letters
+-- Dead letters that are not known to be in the DLQ stream; locked, so that no rival adds them too.
+SELECT jobs.id::text, type, coalesce(reason, '') AS reason, coalesce(error, '') AS error, attempts, dead_letters.dead_at
+FROM dead_letters JOIN jobs ON jobs.id = dead_letters.job_id
+WHERE dead_letters.entry_id IS NULL AND dead_letters.dead_at < now() - make_interval(secs => $1)
+ORDER BY dead_letters.dead_at LIMIT $2 FOR UPDATE OF dead_letters SKIP LOCKED;
+
+-- name: place_letters
+UPDATE dead_letters SET entry_id = placed.entry_id FROM unnest($1::uuid[], $2::text[]) AS placed (job_id, entry_id)
+WHERE dead_letters.job_id = placed.job_id;
+
+-- name: unplace_letters
+UPDATE dead_letters SET entry_id = NULL WHERE entry_id IS NOT NULL;
+
+-- name: epoch
+SELECT epoch FROM epochs WHERE stream = $1;
+
+-- name: set_epoch
+INSERT INTO epochs (stream, epoch) VALUES ($1, $2) ON CONFLICT (stream) DO UPDATE SET epoch = excluded.epoch;
+
+-- name: fold_counts
+-- Many small sums become one, but for those of the last minutes, which throughput is read from.
+WITH old AS (
+    DELETE FROM job_counts WHERE at < now() - interval '5 minutes' RETURNING queue, type, status, n
+)
+INSERT INTO job_counts (at, queue, type, status, n)
+SELECT '-infinity', queue, type, status, sum(n) FROM old GROUP BY 2, 3, 4 HAVING sum(n) <> 0;
+
+-- name: forget_finished
+-- Ids sort by age, so the primary key finds the old ones.
+DELETE FROM jobs WHERE id IN (
+    SELECT id FROM jobs WHERE id < $1 AND finished_at < now() - make_interval(secs => $2) ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
+);
+
+-- name: forget_keys
+DELETE FROM idempotency_keys WHERE key IN (SELECT key FROM idempotency_keys WHERE expires_at < now() LIMIT $1);

@@ -1,0 +1,178 @@
+-- Every move of a job, in the order of its life. Ids and fences come as arrays: a batch is one statement.
+-- A fenced move names (id, attempt) pairs and the lease; what it returns was still ours.
+
+-- name: submit
+-- (nothing) -> PENDING or SCHEDULED. Repeatable: a batch whose outcome is unknown is simply sent again. Returns what waits for its time.
+WITH fresh AS (
+    INSERT INTO jobs (id, type, queue, priority, payload, status, run_at, max_attempts, backoff, timeout_seconds, expires_at, tags, idempotency_key)
+    SELECT id, type, queue, priority, payload,
+           CASE WHEN coalesce(run_at > now(), delay > 0, false) THEN 'SCHEDULED' ELSE 'PENDING' END::job_status,
+           coalesce(greatest(run_at, now()), now() + make_interval(secs => delay), now()),
+           max_attempts, backoff, timeout_seconds, now() + make_interval(secs => expires_in),
+           CASE WHEN tags IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(tags)) END, idempotency_key
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::job_priority[], $5::json[], $6::double precision[], $7::timestamptz[], $8::integer[],
+                $9::json[], $10::double precision[], $11::double precision[], $12::json[], $13::text[])
+         AS job (id, type, queue, priority, payload, delay, run_at, max_attempts, backoff, timeout_seconds, expires_in, tags, idempotency_key)
+    ON CONFLICT (id) DO NOTHING
+    RETURNING id, status, run_at
+)
+SELECT id::text, extract(epoch FROM run_at - now())::double precision AS due_in FROM fresh WHERE status = 'SCHEDULED';
+
+-- name: reserve_keys
+-- Which of these idempotency keys are ours: new, expired, or already reserved for the same job by an earlier try.
+INSERT INTO idempotency_keys AS known (key, fingerprint, job_id, expires_at)
+SELECT key, fingerprint, job_id, now() + make_interval(secs => $4)
+FROM unnest($1::text[], $2::bytea[], $3::uuid[]) AS wanted (key, fingerprint, job_id) ORDER BY key
+ON CONFLICT (key) DO UPDATE SET fingerprint = excluded.fingerprint, job_id = excluded.job_id, expires_at = excluded.expires_at
+    WHERE known.expires_at <= now() OR known.job_id = excluded.job_id
+RETURNING key;
+
+-- name: find_keys
+-- The jobs behind keys that others hold. A statement of its own: only so it sees what a rival has just committed.
+SELECT key, fingerprint, job_id::text FROM idempotency_keys WHERE key = ANY($1::text[]);
+
+-- name: claim
+-- claim: PENDING, SCHEDULED, RETRYING (due) -> PROCESSING. Not for a dead lease, not for a type that this worker does not know.
+UPDATE jobs SET status = 'PROCESSING', attempts = attempts + 1, lease_id = $2, worker = $3, started_at = now(), updated_at = now()
+WHERE id = ANY($1::uuid[]) AND status IN ('PENDING', 'SCHEDULED', 'RETRYING') AND run_at <= now()
+  AND (expires_at IS NULL OR expires_at > now()) AND type = ANY($4::text[])
+  AND EXISTS (SELECT FROM leases WHERE leases.id = $2 AND dead_at IS NULL)
+RETURNING id::text, type, priority::text, payload, attempts, failures, max_attempts, backoff, timeout_seconds, cancel_requested;
+
+-- name: inspect
+-- No move: why could these not be claimed?
+SELECT jobs.id::text, jobs.type, jobs.status::text, jobs.priority::text, jobs.attempts, jobs.lease_id::text,
+       extract(epoch FROM jobs.run_at - now())::double precision AS due_in,
+       coalesce(jobs.expires_at <= now(), false) AS expired,
+       leases.id IS NOT NULL AND leases.dead_at IS NULL AS lease_alive
+FROM jobs LEFT JOIN leases ON leases.id = jobs.lease_id
+WHERE jobs.id = ANY($1::uuid[]);
+
+-- name: succeed
+-- succeed: PROCESSING -> COMPLETED, fenced.
+UPDATE jobs SET status = 'COMPLETED', result = won.result, finished_at = now(), updated_at = now(), lease_id = NULL, error = NULL
+FROM unnest($1::uuid[], $2::integer[], $4::json[]) AS won (id, attempt, result)
+WHERE jobs.id = won.id AND status = 'PROCESSING' AND attempts = won.attempt AND lease_id = $3
+RETURNING jobs.id::text;
+
+-- name: retry
+-- retry: PROCESSING -> RETRYING, fenced. Returns when each is due.
+WITH moved AS (
+    UPDATE jobs SET status = 'RETRYING', failures = failures + 1, run_at = now() + make_interval(secs => failed.delay),
+                    error = failed.error, lease_id = NULL, updated_at = now()
+    FROM unnest($1::uuid[], $2::integer[], $4::double precision[], $5::text[], $6::text[]) AS failed (id, attempt, delay, error, traceback)
+    WHERE jobs.id = failed.id AND status = 'PROCESSING' AND attempts = failed.attempt AND lease_id = $3
+    RETURNING jobs.id, attempts, worker, started_at, failed.delay, failed.error, failed.traceback
+), history AS (
+    INSERT INTO attempts (job_id, attempt, worker, started_at, outcome, error, traceback)
+    SELECT id, attempts, worker, started_at, 'failed', error, traceback FROM moved
+)
+SELECT id::text, delay AS due_in FROM moved;
+
+-- name: snooze
+-- snooze: PROCESSING -> SCHEDULED, fenced. Counts no failure. Returns when each is due.
+WITH moved AS (
+    UPDATE jobs SET status = 'SCHEDULED', run_at = now() + make_interval(secs => snoozed.delay), lease_id = NULL, updated_at = now()
+    FROM unnest($1::uuid[], $2::integer[], $4::double precision[]) AS snoozed (id, attempt, delay)
+    WHERE jobs.id = snoozed.id AND status = 'PROCESSING' AND attempts = snoozed.attempt AND lease_id = $3
+    RETURNING jobs.id, attempts, worker, started_at, snoozed.delay
+), history AS (
+    INSERT INTO attempts (job_id, attempt, worker, started_at, outcome) SELECT id, attempts, worker, started_at, 'snoozed' FROM moved
+)
+SELECT id::text, delay AS due_in FROM moved;
+
+-- name: bury
+-- bury: PROCESSING -> FAILED, fenced, and its dead letter in the same statement.
+WITH moved AS (
+    UPDATE jobs SET status = 'FAILED', failures = failures + 1, reason = failed.reason, error = failed.error,
+                    finished_at = now(), lease_id = NULL, updated_at = now()
+    FROM unnest($1::uuid[], $2::integer[], $4::text[], $5::text[], $6::text[]) AS failed (id, attempt, reason, error, traceback)
+    WHERE jobs.id = failed.id AND status = 'PROCESSING' AND attempts = failed.attempt AND lease_id = $3
+    RETURNING jobs.id, type, attempts, worker, started_at, failed.reason, failed.error, failed.traceback
+), history AS (
+    INSERT INTO attempts (job_id, attempt, worker, started_at, outcome, error, traceback)
+    SELECT id, attempts, worker, started_at, 'failed', error, traceback FROM moved
+), letters AS (
+    INSERT INTO dead_letters (job_id) SELECT id FROM moved
+)
+SELECT id::text, type, reason, error, attempts, now() AS dead_at FROM moved;
+
+-- name: hand_back
+-- hand_back: PROCESSING -> PENDING, fenced. Counts nothing: the worker stops, the job is as before.
+WITH moved AS (
+    UPDATE jobs SET status = 'PENDING', lease_id = NULL, updated_at = now()
+    FROM unnest($1::uuid[], $2::integer[]) AS unfinished (id, attempt)
+    WHERE jobs.id = unfinished.id AND status = 'PROCESSING' AND attempts = unfinished.attempt AND lease_id = $3
+    RETURNING jobs.id, attempts, worker, started_at
+), history AS (
+    INSERT INTO attempts (job_id, attempt, worker, started_at, outcome) SELECT id, attempts, worker, started_at, 'handed_back' FROM moved
+)
+SELECT id::text FROM moved;
+
+-- name: abort
+-- abort: PROCESSING -> CANCELLED, fenced. The worker honours a cancel request.
+WITH moved AS (
+    UPDATE jobs SET status = 'CANCELLED', reason = 'cancelled', finished_at = now(), lease_id = NULL, updated_at = now()
+    FROM unnest($1::uuid[], $2::integer[]) AS stopped (id, attempt)
+    WHERE jobs.id = stopped.id AND status = 'PROCESSING' AND attempts = stopped.attempt AND lease_id = $3
+    RETURNING jobs.id, attempts, worker, started_at
+), history AS (
+    INSERT INTO attempts (job_id, attempt, worker, started_at, outcome) SELECT id, attempts, worker, started_at, 'cancelled' FROM moved
+)
+SELECT id::text FROM moved;
+
+-- name: reclaim
+-- reclaim: PROCESSING (lease dead) -> PENDING, or FAILED when it took too many workers with it. The old holder's fence is void from here on.
+WITH dead AS (
+    SELECT jobs.id FROM jobs LEFT JOIN leases ON leases.id = jobs.lease_id
+    WHERE jobs.id = ANY($1::uuid[]) AND jobs.status = 'PROCESSING' AND (leases.id IS NULL OR leases.dead_at IS NOT NULL)
+    ORDER BY jobs.id FOR UPDATE OF jobs
+), moved AS (
+    UPDATE jobs SET crashes = crashes + 1, lease_id = NULL, updated_at = now(),
+        status = CASE WHEN crashes + 1 >= $2 THEN 'FAILED' ELSE 'PENDING' END::job_status,
+        finished_at = CASE WHEN crashes + 1 >= $2 THEN now() END,
+        reason = CASE WHEN crashes + 1 >= $2 THEN 'crashed' END,
+        error = 'its worker ' || coalesce(worker, 'unknown') || ' died while running it'
+    FROM dead WHERE jobs.id = dead.id AND jobs.status = 'PROCESSING'
+    RETURNING jobs.id, type, status, priority, attempts, worker, started_at, reason, error
+), history AS (
+    INSERT INTO attempts (job_id, attempt, worker, started_at, outcome, error)
+    SELECT id, attempts, worker, started_at, 'lost', error FROM moved
+), letters AS (
+    INSERT INTO dead_letters (job_id) SELECT id FROM moved WHERE status = 'FAILED'
+)
+SELECT id::text, type, status::text, priority::text, reason, error, attempts, now() AS dead_at FROM moved;
+
+-- name: cancel
+-- cancel: SCHEDULED, PENDING, RETRYING -> CANCELLED. Its entry stays in the stream; the worker that meets it drops it.
+UPDATE jobs SET status = 'CANCELLED', reason = 'cancelled', finished_at = now(), updated_at = now()
+WHERE id = ANY($1::uuid[]) AND status IN ('SCHEDULED', 'PENDING', 'RETRYING')
+RETURNING id::text;
+
+-- name: request_cancel
+-- No move: ask the worker that runs it to stop.
+UPDATE jobs SET cancel_requested = true, updated_at = now() WHERE id = $1 AND status = 'PROCESSING' RETURNING id::text;
+
+-- name: expire
+-- expire: SCHEDULED, PENDING, RETRYING -> CANCELLED once the start deadline passed.
+UPDATE jobs SET status = 'CANCELLED', reason = 'expired', finished_at = now(), updated_at = now()
+WHERE id = ANY($1::uuid[]) AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND expires_at <= now()
+RETURNING id::text;
+
+-- name: defer
+-- No move: nobody here knows its type; look again later.
+UPDATE jobs SET run_at = now() + make_interval(secs => $2), updated_at = now()
+WHERE id = ANY($1::uuid[]) AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND run_at <= now()
+RETURNING id::text, $2::double precision AS due_in;
+
+-- name: replay
+-- replay: FAILED, CANCELLED -> PENDING under the same id. Budgets start anew, the attempt number never does. Returns its place in the DLQ stream.
+WITH letters AS (
+    DELETE FROM dead_letters WHERE job_id = ANY($1::uuid[]) RETURNING job_id, entry_id
+), moved AS (
+    UPDATE jobs SET status = 'PENDING', failures = 0, crashes = 0, run_at = now(), expires_at = NULL, finished_at = NULL,
+                    cancel_requested = false, reason = NULL, error = NULL, updated_at = now()
+    WHERE id = ANY($1::uuid[]) AND status IN ('FAILED', 'CANCELLED')
+    RETURNING id, priority
+)
+SELECT moved.id::text, moved.priority::text, letters.entry_id, letters.job_id IS NOT NULL AS was_dead FROM moved LEFT JOIN letters ON letters.job_id = moved.id;

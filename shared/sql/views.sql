@@ -1,0 +1,47 @@
+-- What people ask.
+
+-- name: columns
+id::text, type, status::text, queue, priority::text, payload, attempts, failures, crashes, max_attempts, result, reason, error, progress, tags,
+worker, cancel_requested, run_at, created_at, started_at, finished_at, updated_at
+
+-- name: attempts
+-- The lost ones from the history, then the one that is running or won.
+SELECT attempt, worker, started_at, finished_at, outcome, error, traceback FROM attempts WHERE job_id = $1
+UNION ALL
+SELECT attempts, worker, started_at, finished_at, CASE status WHEN 'COMPLETED' THEN 'succeeded' ELSE 'running' END, NULL, NULL
+FROM jobs WHERE id = $1 AND status IN ('COMPLETED', 'PROCESSING')
+ORDER BY attempt;
+
+-- name: counts
+SELECT queue, type, status::text, sum(n)::bigint AS n FROM job_counts GROUP BY queue, type, status HAVING sum(n) <> 0;
+
+-- name: throughput
+-- Jobs completed in the last minute.
+SELECT coalesce(sum(n), 0)::bigint FROM job_counts WHERE status = 'COMPLETED' AND n > 0 AND at > now() - interval '60 seconds';
+
+-- name: oldest
+-- Age in seconds of the job that has been due for longest.
+SELECT extract(epoch FROM now() - run_at)::double precision FROM jobs
+WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND run_at <= now() ORDER BY run_at LIMIT 1;
+
+-- name: latencies
+-- Of the newest thousand jobs: seconds from due to start, and from start to end.
+SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM started_at - run_at)) AS wait,
+       percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - started_at)) AS run
+FROM (SELECT run_at, started_at, finished_at, status FROM jobs ORDER BY id DESC LIMIT 1000) AS newest WHERE status = 'COMPLETED';
+
+-- name: dead
+SELECT job_id::text FROM dead_letters WHERE ($1::uuid IS NULL OR job_id < $1) ORDER BY job_id DESC LIMIT $2;
+
+-- name: types
+SELECT type, aliases, schema, defaults FROM job_types;
+
+-- name: publish_types
+INSERT INTO job_types (type, aliases, schema, defaults)
+SELECT type, ARRAY(SELECT json_array_elements_text(aliases)), schema, defaults
+FROM unnest($1::text[], $2::json[], $3::json[], $4::json[]) AS known (type, aliases, schema, defaults) ORDER BY type
+ON CONFLICT (type) DO UPDATE SET aliases = excluded.aliases, schema = excluded.schema, defaults = excluded.defaults, published_at = now();
+
+-- name: workers
+SELECT worker, host, pid, roles, types, concurrency, draining, started_at, heartbeat_at FROM leases
+WHERE dead_at IS NULL AND heartbeat_at > now() - make_interval(secs => seconds) ORDER BY started_at;
