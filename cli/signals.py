@@ -6,6 +6,9 @@ from types import FrameType
 from typing import Any, Self
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SAME_WISH_SECONDS = (
+    0.3  # `make` passes SIGTERM on to us even where the sender reached the whole group: that is one wish
+)
 
 
 class StopRequested(Exception):  # noqa: N818 - a wish, no error
@@ -17,11 +20,14 @@ class Signals:
 
     def __init__(self) -> None:
         self.count = 0
+        self._counted_at = float("-inf")
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Self:
         for signum in STOPPING:
-            if signal.getsignal(signum) is not signal.SIG_IGN or signum == signal.SIGTERM:  # nohup wants us to go on
+            # nohup ignores SIGHUP so that we go on without a terminal. SIGINT is ignored in what a script starts with
+            # an ampersand, which means little: who sends it there means it.
+            if signum != signal.SIGHUP or signal.getsignal(signum) is not signal.SIG_IGN:
                 self._previous[signum] = signal.signal(signum, self._note)
         return self
 
@@ -41,4 +47,6 @@ class Signals:
             raise StopRequested
 
     def _note(self, _signum: int, _frame: FrameType | None) -> None:
-        self.count += 1
+        if time.monotonic() - self._counted_at >= SAME_WISH_SECONDS:
+            self.count += 1
+            self._counted_at = time.monotonic()

@@ -1,0 +1,70 @@
+# What there is to do: `make help`. All of it needs only make and Python >= 3.11 with venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench loadtest chaos lock clean
+.DELETE_ON_ERROR:
+
+help: ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+
+run: $(VENV)/.run ## start the whole service here, with its own PostgreSQL and Valkey; Ctrl-C stops it
+	@exec $(BIN)/millstream up $(ARGS)
+
+test: $(VENV)/.dev ## run the tests; ARGS="-k name" picks some
+	@exec $(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev ## style, types, the direction of imports, generated documents
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m cli docs --check
+
+bench: $(VENV)/.run ## measure on this machine
+	@exec $(BIN)/python -m loadtest bench $(ARGS)
+
+loadtest: $(VENV)/.run ## put load on the running service
+	@exec $(BIN)/python -m loadtest $(ARGS)
+
+chaos: $(VENV)/.dev ## kill, pause and cut off its parts, and prove that no job is lost
+	@exec $(BIN)/python -m chaos $(ARGS)
+
+lock: $(VENV)/.dev ## choose the newest versions that fit and write them down
+	@$(PIP) uv
+	@$(LOCK) --upgrade --extra embedded --extra handlers -o constraints.txt pyproject.toml
+	@$(LOCK) --upgrade --extra embedded --extra handlers --extra dev -c constraints.txt -o constraints-dev.txt pyproject.toml
+
+clean: ## remove the virtual environment and caches; jobs (.millstream, output) stay
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .bench
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The locked packages come first, each checked against its hashes, then the project itself: pip has no hash for a folder.
+$(VENV)/.run: pyproject.toml constraints.txt $(VENV)/bin/python
+	@echo "Installing millstream into $(VENV) ..."
+	@$(PIP) --require-hashes -r constraints.txt
+	@$(PIP) --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run constraints-dev.txt
+	@echo "Installing what tests and checks need ..."
+	@$(PIP) --require-hashes -r constraints-dev.txt
+	@touch $@
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) > /dev/null || { \
+		echo "millstream needs Python 3.11 or newer, and there is no $(PYTHON) here. Name one: make run PYTHON=/path/to/python3"; \
+		exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "millstream needs Python 3.11 or newer; this is `$(PYTHON) --version`. Name another: make run PYTHON=python3.12"; \
+		exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2> /dev/null || { \
+		echo "This Python lacks venv. On Debian and Ubuntu: apt install python3-venv. Or name another: make run PYTHON=..."; \
+		exit 1; }
+	@$(PYTHON) -m venv $(VENV)
