@@ -67,7 +67,7 @@ def _measure(options: Options) -> tuple[dict[str, Any], list[str]]:
     ):
         bench = Bench(stack)
         missing = _install(bench, options)
-        result["settings"] = {
+        result["machine"]["settings"] = {
             "millstream": stack.settings,
             "postgres": stack.server.settings(),
             "valkey": stack.valkey.settings(),

@@ -52,22 +52,17 @@ class Children:
         self, name: str, argv: Sequence[str], env: Mapping[str, str], *, data: bytes = b"", timeout_seconds: float
     ) -> bytes:
         """Run to the end and return standard output. Raises MeasureError when it fails or takes longer."""
-        with self._log(name).open("wb") as log:
-            child = subprocess.Popen(
-                argv,
-                env=env,
-                cwd=self._cwd,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                start_new_session=True,
-            )
         try:
-            output, _ = child.communicate(data, timeout=timeout_seconds)
-        except subprocess.TimeoutExpired:
-            raise MeasureError(f"{name}: not done after {timeout_seconds:g} s{self._tail(name)}") from None
-        finally:
-            _end_group(child)
+            child = self._piped(name, argv, env)
+        except OSError as error:
+            raise MeasureError(f"{name}: {error}") from error
+        with child:
+            try:
+                output, _ = child.communicate(data, timeout=timeout_seconds)
+            except subprocess.TimeoutExpired:
+                raise MeasureError(f"{name}: not done after {timeout_seconds:g} s{self._tail(name)}") from None
+            finally:
+                _end_group(child)
         if child.returncode:
             raise MeasureError(f"{name}: exit code {child.returncode}{self._tail(name)}")
         return output
@@ -98,6 +93,18 @@ class Children:
             if not child.wait(max(deadline - time.monotonic(), 0.01)):
                 child.kill()
             self._names.pop(child, None)
+
+    def _piped(self, name: str, argv: Sequence[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
+        with self._log(name).open("wb") as log:
+            return subprocess.Popen(
+                argv,
+                env=env,
+                cwd=self._cwd,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def _log(self, name: str) -> Path:
         return self._logs / f"{name}.log"

@@ -1,6 +1,6 @@
 """The figures as plain text for people and as JSON for everything else."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from loadtest.figures import Figure
@@ -34,13 +34,18 @@ def _ratio(figure: Figure, measured: Measured, name: str) -> float | None:
 
 
 def as_text(figure: Figure, measured: Measured) -> str:
-    """Return a table: a line for each contender, medians of its rounds, lowest and highest of the headline measure."""
-    ours = next(iter(measured.samples))
-    titles = _measures(measured)
-    header = ["", *titles, "low..high", f"{ours} / it", "rounds"]
-    rows = [_row(figure, measured, name, titles) for name in measured.samples]
+    """Return a table: contenders side by side, medians of their rounds, lowest and highest of the headline measure."""
+    names = list(measured.samples)
+    middles = {name: medians(samples) for name, samples in measured.samples.items()}
+    rows = [["", *names]]
+    for title in _measures(measured):
+        rows.append([title, *(number(middles[name][title]) if title in middles[name] else "-" for name in names)])
+        if title == figure.headline:
+            rows.append(["  lowest..highest", *(_low_high(measured, name, title) for name in names)])
+            rows.append([f"  {names[0]} / it", *(_shown_ratio(figure, measured, name) for name in names)])
+    rows.append(["rounds", *(str(len(measured.samples[name])) for name in names)])
     failed = [f"  {name} FAILED: {why.splitlines()[0]}" for name, why in measured.failures.items()]
-    return "\n".join([f"{figure.name}: {figure.title}", *table([header, *rows]), *failed])
+    return "\n".join([f"{figure.name}: {figure.title}", *table(rows), *failed])
 
 
 def _measures(measured: Measured) -> list[str]:
@@ -49,18 +54,14 @@ def _measures(measured: Measured) -> list[str]:
     )
 
 
-def _row(figure: Figure, measured: Measured, name: str, titles: Sequence[str]) -> list[str]:
-    samples = measured.samples[name]
-    middle: Mapping[str, float] = medians(samples)
-    low_high = spreads(samples).get(figure.headline)
+def _low_high(measured: Measured, name: str, measure: str) -> str:
+    pair = spreads(measured.samples[name]).get(measure)
+    return "..".join(number(value) for value in pair) if pair else "-"
+
+
+def _shown_ratio(figure: Figure, measured: Measured, name: str) -> str:
     ratio = _ratio(figure, measured, name)
-    return [
-        name,
-        *(number(middle[title]) if title in middle else "-" for title in titles),
-        "..".join(number(value) for value in low_high) if low_high else "-",
-        f"{ratio:.2f}" if ratio is not None else "-",
-        str(len(samples)),
-    ]
+    return f"{ratio:.2f}" if ratio is not None else "-"
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -74,10 +74,11 @@ class Stack:
         return {**_clean_environment(), "DATABASE_URL": self._postgres.url, "REDIS_URL": redis_url}
 
     def empty(self) -> None:
-        """Stop millstream and empty both stores."""
+        """Stop millstream, empty both stores and let them settle."""
         self.stop()
         self.database = self.server.recreate(DATABASE)
         self.valkey.flush()
+        self.settle()
 
     def fresh(self, producers: int = 1) -> None:
         """Begin anew: empty stores, `producers` on one port, everything proven by one job that ran, then no consumer.

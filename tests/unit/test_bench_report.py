@@ -77,13 +77,15 @@ def test_json_holds_medians_spread_ratio_and_failures() -> None:
 
 
 def test_the_table_shows_the_same() -> None:
-    """One aligned line for each contender; a failure in one line below."""
+    """One column for each contender; a failure in one line below."""
     assert as_text(FIGURE, measured_rounds()).splitlines() == [
         "drain1: jobs",
-        "          jobs/s    MB     low..high  ours / it  rounds",
-        "  ours     2,000     -  1,000..3,000          -       3",
-        "  theirs   1,000  33.2  1,000..1,000       2.00       3",
-        "  absent       -     -             -          -       0",
+        "                             ours        theirs  absent",
+        "  jobs/s                    2,000         1,000       -",
+        "    lowest..highest  1,000..3,000  1,000..1,000       -",
+        "    ours / it                   -          2.00       -",
+        "  MB                            -          33.2       -",
+        "  rounds                        3             3       0",
         "  absent FAILED: not installed: no node",
     ]
 
