@@ -138,9 +138,7 @@ def main() -> None:
     told = parser.parse_args()
     target = Target.parse(told.url)
     begin = perf_counter() + told.warmup
-    tally = Tally(
-        begin=begin, until=begin + told.seconds if told.seconds else float("inf"), count=told.count or sys.maxsize
-    )
+    tally = Tally(begin=begin, until=begin + told.seconds if told.seconds else float("inf"), count=told.count or sys.maxsize)
     if not told.seconds and not told.count:
         parser.error("--seconds or --count")
     uvloop.run(run(target, target.post(sys.stdin.buffer.read()), told.connections, tally))

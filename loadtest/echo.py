@@ -13,9 +13,7 @@ from aiohttp import web
 
 async def echo(request: web.Request) -> web.Response:
     """Decode, encode, answer."""
-    return web.Response(
-        body=orjson.dumps(orjson.loads(await request.read())), status=202, content_type="application/json"
-    )
+    return web.Response(body=orjson.dumps(orjson.loads(await request.read())), status=202, content_type="application/json")
 
 
 async def health(_: web.Request) -> web.Response:

@@ -22,10 +22,7 @@ def notes(peers: Iterable[Peer]) -> list[str]:
         COMMON,
         FLOOR,
         f"millstream makes durable: {OURS}.",
-        *(
-            f"{peer.name} makes durable: {peer.makes_durable}. Set up as: {peer.settings}. Versions: {_pinned(peer)}."
-            for peer in peers
-        ),
+        *(f"{peer.name} makes durable: {peer.makes_durable}. Set up as: {peer.settings}. Versions: {_pinned(peer)}." for peer in peers),
     ]
 
 

@@ -29,9 +29,7 @@ def describe() -> dict[str, Any]:
 def _cpu() -> str:
     info = Path("/proc/cpuinfo")
     names = (
-        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
-        if info.exists()
-        else []
+        [line.partition(":")[2].strip() for line in info.read_text().splitlines() if line.startswith("model name")] if info.exists() else []
     )
     return names[0] if names else platform.processor()
 

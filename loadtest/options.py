@@ -28,23 +28,13 @@ class Options:
 def parse(argv: Sequence[str] | None, output: Path) -> Options:
     """Read the command line; exit 2 with a sentence when it is bad."""
     peers = {peer.name: peer for peer in known()}
-    parser = argparse.ArgumentParser(
-        prog="python -m loadtest.bench", description="Measure millstream next to its peers."
-    )
+    parser = argparse.ArgumentParser(prog="python -m loadtest.bench", description="Measure millstream next to its peers.")
     parser.add_argument("--rounds", type=_positive, default=5, help="rounds of each figure (default 5)")
-    parser.add_argument(
-        "--only", type=_chosen(FIGURES), default=tuple(FIGURES.values()), metavar="FIGURE,...", help=", ".join(FIGURES)
-    )
-    parser.add_argument(
-        "--peers", type=_chosen(peers), default=tuple(peers.values()), metavar="PEER,...", help=", ".join(peers)
-    )
+    parser.add_argument("--only", type=_chosen(FIGURES), default=tuple(FIGURES.values()), metavar="FIGURE,...", help=", ".join(FIGURES))
+    parser.add_argument("--peers", type=_chosen(peers), default=tuple(peers.values()), metavar="PEER,...", help=", ".join(peers))
     parser.add_argument("--no-peers", action="store_const", const=(), dest="peers", help="measure millstream alone")
-    parser.add_argument(
-        "--quick", action="store_true", help="small amounts, to see that it works: such numbers mean little"
-    )
-    parser.add_argument(
-        "--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a setting of millstream"
-    )
+    parser.add_argument("--quick", action="store_true", help="small amounts, to see that it works: such numbers mean little")
+    parser.add_argument("--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a setting of millstream")
     parser.add_argument("--output", type=Path, default=output, help="where the JSON goes (default .bench/results.json)")
     told = parser.parse_args(argv)
     return Options(

@@ -48,9 +48,7 @@ class Children:
             child.start()
         return child
 
-    def run(
-        self, name: str, argv: Sequence[str], env: Mapping[str, str], *, data: bytes = b"", timeout_seconds: float
-    ) -> bytes:
+    def run(self, name: str, argv: Sequence[str], env: Mapping[str, str], *, data: bytes = b"", timeout_seconds: float) -> bytes:
         """Run to the end and return standard output. Raises MeasureError when it fails or takes longer."""
         try:
             child = self._piped(name, argv, env)
@@ -73,9 +71,7 @@ class Children:
         while not _listens(child, port):
             self.check(child)
             if time.monotonic() > deadline:
-                raise MeasureError(
-                    f"{self._names[child]}: does not listen after {timeout_seconds:g} s{self._tail(self._names[child])}"
-                )
+                raise MeasureError(f"{self._names[child]}: does not listen after {timeout_seconds:g} s{self._tail(self._names[child])}")
             time.sleep(POLL_SECONDS)
 
     def check(self, child: Process) -> None:

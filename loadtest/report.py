@@ -49,9 +49,7 @@ def as_text(figure: Figure, measured: Measured) -> str:
 
 
 def _measures(measured: Measured) -> list[str]:
-    return list(
-        dict.fromkeys(measure for samples in measured.samples.values() for sample in samples for measure in sample)
-    )
+    return list(dict.fromkeys(measure for samples in measured.samples.values() for sample in samples for measure in sample))
 
 
 def _low_high(measured: Measured, name: str, measure: str) -> str:

@@ -168,26 +168,16 @@ class Stack:
 
 def drive(children: Children, url: str, body: bytes, **options: float) -> dict[str, Any]:
     """Run `loadtest.closed_loop` against `url`; `options` are its command line."""
-    words = [
-        word
-        for name, value in options.items()
-        for word in (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))
-    ]
+    words = [word for name, value in options.items() for word in (f"--{name}", f"{value:g}" if isinstance(value, float) else str(value))]
     argv = [sys.executable, "-m", "loadtest.closed_loop", url, *words]
     result: dict[str, Any] = orjson.loads(children.run("closed_loop", argv, os.environ, data=body, timeout_seconds=600))
     if result["bad_count"] or not result["count"]:
-        raise MeasureError(
-            f"{result['bad_count']} bad answers next to {result['count']} good ones; the first: {result['bad_example']}"
-        )
+        raise MeasureError(f"{result['bad_count']} bad answers next to {result['count']} good ones; the first: {result['bad_example']}")
     return result
 
 
 def _clean_environment() -> dict[str, str]:
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(("MILLSTREAM_", "DATABASE_URL", "REDIS_URL"))
-    }
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MILLSTREAM_", "DATABASE_URL", "REDIS_URL"))}
 
 
 def _quietly(is_so: Callable[[], bool]) -> bool:

@@ -71,9 +71,7 @@ class Database:
 
     def settings(self) -> dict[str, str]:
         """Return what decides about durability and speed."""
-        rows = self.fetch(
-            "SELECT name, current_setting(name) AS value FROM pg_settings WHERE name = ANY($1)", list(DATABASE_SETTINGS)
-        )
+        rows = self.fetch("SELECT name, current_setting(name) AS value FROM pg_settings WHERE name = ANY($1)", list(DATABASE_SETTINGS))
         return {row["name"]: row["value"] for row in rows}
 
 

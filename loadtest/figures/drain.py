@@ -19,9 +19,7 @@ DRAIN_SECONDS = 300.0
 def drained(stack: Stack, count: int) -> None:
     """Wait until all streams are empty and the database says that `count` test jobs are COMPLETED."""
     stack.wait("the streams are empty", lambda: stack.valkey.queued() == 0, seconds=DRAIN_SECONDS)
-    stack.wait(
-        "every job is COMPLETED", lambda: stack.database.finished("test.noop").count >= count, seconds=DRAIN_SECONDS
-    )
+    stack.wait("every job is COMPLETED", lambda: stack.database.finished("test.noop").count >= count, seconds=DRAIN_SECONDS)
 
 
 def _ours(stack: Stack) -> Sample:

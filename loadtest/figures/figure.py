@@ -13,9 +13,7 @@ class Bench:
     """What figures measure with."""
 
     stack: Stack
-    peers: dict[str, tuple[Peer, list[str]]] = field(
-        default_factory=dict
-    )  # those that were installed, with their command
+    peers: dict[str, tuple[Peer, list[str]]] = field(default_factory=dict)  # those that were installed, with their command
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,9 +49,7 @@ def _resident(stack: Stack) -> Sample:
 
 def _run(stack: Stack, count: int) -> None:
     requests = count // stack.sizes.bulk_jobs
-    stack.post_load(
-        "/jobs/bulk", bulk_body(stack.sizes.bulk_jobs), connections=stack.sizes.bulk_connections, count=requests
-    )
+    stack.post_load("/jobs/bulk", bulk_body(stack.sizes.bulk_jobs), connections=stack.sizes.bulk_connections, count=requests)
 
 
 def _theirs(stack: Stack, peer: Peer, command: list[str]) -> Sample:

@@ -26,9 +26,7 @@ def npm(peer: "Peer", folder: Path, children: Children) -> list[str]:
         manifest = {"name": f"bench-{peer.name}", "private": True, "dependencies": dict(peer.packages)}
         (folder / "package.json").write_text(json.dumps(manifest))
         argv = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev"]
-        children.run(
-            f"{peer.name}-install", [*argv, "--prefix", str(folder)], os.environ, timeout_seconds=INSTALL_SECONDS
-        )
+        children.run(f"{peer.name}-install", [*argv, "--prefix", str(folder)], os.environ, timeout_seconds=INSTALL_SECONDS)
         _mark(peer, folder)
     return [node, _placed(peer, folder)]
 
