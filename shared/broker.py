@@ -53,16 +53,16 @@ class Broker:
     def __init__(self, url: str, keys: Keys, group: str, *, timeout: float = TIMEOUT_SECONDS) -> None:
         self.keys = keys
         self._group = group
-        self._client = connect(url, timeout=timeout)
+        self.client = connect(url, timeout=timeout)
         self._scripts = {
-            item.name.removesuffix(".lua"): self._client.register_script(item.read_text(encoding="utf-8"))
+            item.name.removesuffix(".lua"): self.client.register_script(item.read_text(encoding="utf-8"))
             for item in (files("shared") / "lua").iterdir()
             if item.name.endswith(".lua")
         }
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self.client.aclose()
 
     async def publish(self, jobs: Iterable[tuple[str, str]]) -> None:
         """Add (priority, job id) to the streams."""
@@ -85,7 +85,7 @@ class Broker:
         Never cancel it: entries that were on their way would be stranded in the pending list.
         """
         with _translated():
-            reply = await self._client.xreadgroup(
+            reply = await self.client.xreadgroup(
                 self._group,
                 consumer,
                 dict.fromkeys(self.keys.streams, ">"),
@@ -99,13 +99,13 @@ class Broker:
         found = []
         for stream in self.keys.streams:
             with _translated():
-                pending = await self._client.xpending_range(
+                pending = await self.client.xpending_range(
                     stream, self._group, "-", "+", CHUNK + len(known), consumer, idle=int(idle_seconds * 1000)
                 )
                 for item in pending:
                     entry_id = item["message_id"]
                     if entry_id.decode() not in known:
-                        found += self._entries(stream, await self._client.xrange(stream, entry_id, entry_id))
+                        found += self._entries(stream, await self.client.xrange(stream, entry_id, entry_id))
         return found
 
     async def ack(self, entries: Iterable[Entry]) -> None:
@@ -150,7 +150,7 @@ class Broker:
         last = "-"
         while True:
             with _translated():
-                page = await self._client.xrange(self.keys.dlq, last, "+", count=CHUNK)
+                page = await self.client.xrange(self.keys.dlq, last, "+", count=CHUNK)
             for place, fields in page:
                 yield (
                     place.decode(),
@@ -165,7 +165,7 @@ class Broker:
         """Remove letters from the DLQ stream."""
         with _translated():
             for chunk in _chunks(places):
-                await self._client.xdel(self.keys.dlq, *chunk)
+                await self.client.xdel(self.keys.dlq, *chunk)
 
     async def promote(self, limit: int = CHUNK) -> tuple[int, float | None]:
         """Move what is due from the ZSET to the streams. Returns how many, and the seconds until the next one is due."""
@@ -175,7 +175,7 @@ class Broker:
     async def take_over(self, priority: str, idle_seconds: float, cursor: str) -> tuple[str, list[Entry]]:
         """Take entries that nobody acknowledged for so long from whoever has them. The cursor returned is where to go on, next pass too."""
         with _translated():
-            reply = await self._client.xautoclaim(
+            reply = await self.client.xautoclaim(
                 self.keys.stream(priority), self._group, REAPER, int(idle_seconds * 1000), start_id=cursor, count=100
             )
         return reply[0].decode(), self._entries(self.keys.stream(priority), [item for item in reply[1] if item[0] is not None])
@@ -190,7 +190,7 @@ class Broker:
         for stream in self.keys.streams:
             try:
                 with _translated():
-                    await self._client.xgroup_create(stream, self._group, id="0", mkstream=True)
+                    await self.client.xgroup_create(stream, self._group, id="0", mkstream=True)
             except BrokerUnavailableError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
@@ -200,7 +200,7 @@ class Broker:
         names = set()
         for stream in self.keys.streams:
             with _translated():
-                names |= {info["name"].decode() for info in await self._client.xinfo_consumers(stream, self._group)}
+                names |= {info["name"].decode() for info in await self.client.xinfo_consumers(stream, self._group)}
         return names
 
     async def drop_consumer(self, consumer: str) -> bool:
@@ -211,18 +211,18 @@ class Broker:
     async def epoch(self) -> str | None:
         """Return the value that proves that Redis still holds what we put there."""
         with _translated():
-            value = await self._client.get(self.keys.epoch)
+            value = await self.client.get(self.keys.epoch)
         return value.decode() if value else None
 
     async def set_epoch(self, epoch: str) -> None:
         """Give Redis a new such value."""
         with _translated():
-            await self._client.set(self.keys.epoch, epoch)
+            await self.client.set(self.keys.epoch, epoch)
 
     async def depths(self) -> dict[str, int]:
         """Return the number of entries in the streams (by priority), `pending` among them, and in `delayed` and `dlq`."""
         with _translated():
-            async with self._client.pipeline(transaction=False) as pipe:
+            async with self.client.pipeline(transaction=False) as pipe:
                 for stream in self.keys.streams:
                     pipe.xlen(stream)
                 pipe.zcard(self.keys.delayed)
@@ -231,13 +231,13 @@ class Broker:
         pending = 0
         for stream in self.keys.streams:
             with _translated():
-                pending += (await self._client.xpending(stream, self._group))["pending"]
+                pending += (await self.client.xpending(stream, self._group))["pending"]
         return dict(zip((*PRIORITIES, "delayed", "dlq"), counts, strict=True)) | {"pending": pending}
 
     async def ping(self) -> None:
         """Raise BrokerUnavailableError unless Redis answers."""
         with _translated():
-            await self._client.ping()
+            await self.client.ping()
 
     async def _run(self, script: str, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         with _translated():

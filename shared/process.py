@@ -35,8 +35,8 @@ def connected(settings: Settings) -> Settings:
     running = stack.running(settings.data_dir) or {}
     settings = replace(
         settings,
-        database_url=settings.database_url or running.get("DATABASE_URL", ""),
-        redis_url=settings.redis_url or running.get("REDIS_URL", ""),
+        database_url=settings.database_url or running.get("database_url", ""),
+        redis_url=settings.redis_url or running.get("redis_url", ""),
     )
     missing = [variable(name) for name in ("database_url", "redis_url") if not getattr(settings, name)]
     if missing:

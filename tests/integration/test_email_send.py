@@ -179,9 +179,11 @@ async def test_the_server_was_restarted_between_two_mails(server: MailServer, ma
     assert (len(server.messages), server.connection_count) == (2, 2)
 
 
-async def test_the_server_has_had_enough_of_a_connection(server: MailServer, mailer: Mailer) -> None:
-    """A 421 where a kept connection begins its next mail only means a new connection."""
+@pytest.mark.parametrize("drops_spent", [False, True])
+async def test_the_server_has_had_enough_of_a_connection(server: MailServer, mailer: Mailer, drops_spent: bool) -> None:
+    """A 421, or nothing any more, where a kept connection begins its next mail only means a new connection."""
     server.mails_per_connection = 2
+    server.drops_spent = drops_spent
     for _ in range(6):
         await send(mailer, MAIL)
     assert (len(server.messages), server.connection_count) == (6, 3)

@@ -18,7 +18,8 @@ class MailServer:
     """What the server saw, and what it shall answer. It can be stopped and started on the same port."""
 
     answers: dict[str, str] = field(default_factory=dict)  # to RCPT, by address; to MAIL and DATA under these words
-    mails_per_connection: int = 1000  # beyond it: 421
+    mails_per_connection: int = 1000  # beyond it: 421, or
+    drops_spent: bool = False  # ... not a word more
     envelopes: list[Envelope] = field(default_factory=list)
     logins: list[tuple[bytes, bytes]] = field(default_factory=list)
     connection_count: int = 0
@@ -71,6 +72,8 @@ class MailServer:
         connection = cast("_Connection", server)
         connection.mail_count += 1
         is_spent = connection.mail_count > self.mails_per_connection
+        if is_spent and self.drops_spent:
+            connection.drop()
         answer = "421 enough for one connection" if is_spent else self.answers.get("MAIL", "250 OK")
         if answer.startswith("250"):
             envelope.mail_from = address

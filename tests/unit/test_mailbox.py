@@ -5,7 +5,7 @@ import email.policy
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from consumer.mailbox import Mailbox, header_text, parse_mailbox
@@ -72,6 +72,9 @@ def test_what_is_not_exactly_one_address_is_refused(text: str) -> None:
 
 
 @given(LINE_SAFE)
+@example(" blanks around ")
+@example("=?utf-8?q?looks_encoded?=")
+@example("long " * 30)
 def test_any_line_of_text_arrives_as_it_was(text: str) -> None:
     """A header in any script, with blanks anywhere or looking like an encoded word, is read as it was given."""
     assert read_header("Subject", header_text(text)) == text
