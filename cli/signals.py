@@ -6,11 +6,7 @@ from types import FrameType
 from typing import Any, Self
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-<<<<<<< HEAD
 SAME_WISH_SECONDS = 0.3  # `make` passes SIGTERM on to us even where the sender has reached us too: one wish, not two
-=======
-SAME_WISH_SECONDS = 0.3  # `make` passes SIGTERM on to us even where the sender reached the whole group: that is one wish
->>>>>>> main
 
 
 class StopRequested(Exception):  # noqa: N818 - a wish, no error
