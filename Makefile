@@ -27,8 +27,8 @@ check: $(VENV)/.dev ## style, types, the direction of imports, generated documen
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m cli docs --check
 
-bench: $(VENV)/.run ## measure on this machine
-	@exec $(BIN)/python -m loadtest bench $(ARGS)
+bench: $(VENV)/.dev ## measure on this machine
+	@exec $(BIN)/python -m loadtest.bench $(ARGS)
 
 loadtest: $(VENV)/.run ## put load on the running service
 	@exec $(BIN)/python -m loadtest $(ARGS)
