@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -20,6 +21,7 @@ from shared.lifecycle import Status
 from shared.models import Letter, NewJob
 from shared.settings import Settings
 from tests.support.eventually import eventually
+from tests.support.proxy import Proxy, proxied
 
 # Short, so that deaths are noticed within a test's patience; long against a busy machine.
 SHORT = {"concurrency": 10, "lease_seconds": 3.0, "heartbeat_seconds": 0.5, "grace_seconds": 2.0}
@@ -36,9 +38,8 @@ class Running:
 
     @property
     def name(self) -> str:
-        """Its consumer name."""
-        assert self.consumer.worker is not None
-        return self.consumer.worker.worker_name or ""
+        """Its consumer name, empty while it has none."""
+        return (self.consumer.worker and self.consumer.worker.worker_name) or ""
 
     async def stop(self) -> None:
         """Let it drain to its end."""
@@ -57,6 +58,7 @@ class Stage:
         self.broker = broker
         self.leftovers = False
         self._started: list[Running] = []
+        self._wires = AsyncExitStack()
 
     async def start(
         self, handlers: Mapping[str, HandlerFunction] = MappingProxyType({}), *, roles: Sequence[str] = ROLES, **changes: Any
@@ -69,6 +71,10 @@ class Stage:
         if consumer.worker is not None:
             await eventually(lambda: running.task.done() or running.name, what="the first lease")
         return running
+
+    async def wire(self, server_url: str) -> Proxy:
+        """Return a way to that server that can break; it lasts until the consumers have ended."""
+        return await self._wires.enter_async_context(proxied(server_url))
 
     async def submit(self, kind: str, **fields: Any) -> str:
         """Submit a job as the producer does, and return its id. Failures are retried at once unless `backoff` says otherwise."""
@@ -124,6 +130,7 @@ class Stage:
     async def end(self) -> None:
         """Stop what still runs, and check that nothing stays behind."""
         still = [running for running in self._started if not running.task.done()]
+        names = {running.name for running in self._started}
         try:
             if still and not self.leftovers:
                 await eventually(self.is_empty, what="empty streams")
@@ -132,9 +139,10 @@ class Stage:
                 running.consumer.stop()
             async with asyncio.timeout(30):
                 await asyncio.gather(*(running.task for running in self._started))
+            await self._wires.aclose()
         if self._started and not self.leftovers:
             await self.is_empty()
-            assert await self.broker.consumers() <= {"reaper"}
+            assert not names & await self.broker.consumers()
             assert await self.database.fetch("SELECT worker FROM leases WHERE dead_at IS NULL") == []
 
 
