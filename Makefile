@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench loadtest chaos lock clean
+.PHONY: help run test check docs bench loadtest chaos lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -26,6 +26,9 @@ check: $(VENV)/.dev ## style, types, the direction of imports, generated documen
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m cli docs --check
+
+docs: $(VENV)/.run ## write the documents that are generated from the code
+	@$(BIN)/python -m cli docs
 
 bench: $(VENV)/.run ## measure on this machine
 	@exec $(BIN)/python -m loadtest bench $(ARGS)
