@@ -30,8 +30,8 @@ check: $(VENV)/.dev ## style, types, the direction of imports, generated documen
 docs: $(VENV)/.run ## write the documents that are generated from the code
 	@$(BIN)/python -m cli docs
 
-bench: $(VENV)/.run ## measure on this machine
-	@exec $(BIN)/python -m loadtest bench $(ARGS)
+bench: $(VENV)/.dev ## measure on this machine
+	@exec $(BIN)/python -m loadtest.bench $(ARGS)
 
 loadtest: $(VENV)/.run ## put load on the running service
 	@exec $(BIN)/python -m loadtest $(ARGS)
