@@ -43,6 +43,8 @@ lock: $(VENV)/.dev ## choose the newest versions that fit and write them down
 	@$(PIP) uv
 	@$(LOCK) --upgrade --extra embedded --extra handlers -o constraints.txt pyproject.toml
 	@$(LOCK) --upgrade --extra embedded --extra handlers --extra dev -c constraints.txt -o constraints-dev.txt pyproject.toml
+	@$(LOCK) --upgrade --extra handlers -c constraints.txt -o constraints-image.txt pyproject.toml
+	@echo 'hatchling>=1.27' | $(LOCK) --upgrade -o constraints-build.txt -
 
 clean: ## remove the virtual environment and caches; jobs (.millstream, output) stay
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .bench
