@@ -28,6 +28,7 @@ log = get_log()
 
 BLOCK_SECONDS = 1.0  # how long a read waits; also how long a stop may have to wait for it
 AFTER_ERROR_SECONDS = 0.25
+HANDLER_THREADS = "handler"  # how the names of threads begin in which handlers run
 OBEY_SECONDS = 5.0  # a handler that was told to stop and runs on after so long is abandoned
 LEAST_URGENT_FIRST_EVERY = 8  # reads; so that a flood of urgent jobs cannot starve the others
 UNSETTLED_PER_SLOT = 4  # jobs that ended but are not settled yet; more than that and reading pauses
@@ -56,7 +57,7 @@ class Worker:
         self._triage = triage
         self._settler = settler
         self._resources = resources
-        self._threads = ThreadPoolExecutor(min(settings.concurrency, 64), thread_name_prefix="handler")
+        self._threads = ThreadPoolExecutor(min(settings.concurrency, 64), thread_name_prefix=HANDLER_THREADS)
         self._lease: Lease | None = None
         self._has_lease = asyncio.Event()
         self._in_flight: dict[str, Attempt] = {}  # claimed and not settled, by job id

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from itertools import pairwise
 
 from tests.support.eventually import eventually
 from tests.support.stack import Running, Stack
@@ -20,7 +21,7 @@ async def test_retries_and_schedules(stack: Stack) -> None:
     await stack.check_promise()
 
     starts = [event.time for event in stack.events("start", {hopeless})]
-    gaps = [after - before for before, after in zip(starts, starts[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(starts)]
     assert len(gaps) == 3
     for gap, wanted in zip(gaps, (2, 4, 8), strict=True):
         assert wanted <= gap < wanted + 1.5
