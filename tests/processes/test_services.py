@@ -3,9 +3,12 @@
 import asyncio
 import time
 from itertools import pairwise
+from typing import Any
 
 from tests.support.eventually import eventually
 from tests.support.stack import Running, Stack
+
+SHORT_LEASE: dict[str, Any] = {"lease_seconds": 1.5, "heartbeat_seconds": 0.5}  # many workers die one after the other
 
 
 async def test_retries_and_schedules(stack: Stack) -> None:
@@ -47,10 +50,11 @@ async def test_retries_and_schedules(stack: Stack) -> None:
 async def test_poison_job(stack: Stack) -> None:
     """A job that kills its worker each time is dead-lettered after its crash budget; the jobs that ran beside it finish."""
     await stack.producer()
-    neighbours = await stack.bulk(20, payload={"seconds": 0.5})
+    neighbours = await stack.bulk(4, payload={"seconds": 0.5})
     poison = await stack.submit("test.crash")
-    neighbours += await stack.bulk(20, payload={"seconds": 0.5})
-    supervisor = asyncio.create_task(_keep_alive(stack, [await stack.consumer(ready=False), await stack.consumer(ready=False)]))
+    neighbours += await stack.bulk(4, payload={"seconds": 0.5})
+    consumers = [await stack.consumer(ready=False, **SHORT_LEASE) for _ in range(2)]
+    supervisor = asyncio.create_task(_keep_alive(stack, consumers))
     await stack.check_promise(within=90)
     supervisor.cancel()
     row = await stack.row(poison)
@@ -77,5 +81,5 @@ async def _keep_alive(stack: Stack, processes: list[Running]) -> None:
     while True:
         for number, process in enumerate(processes):
             if not process.alive:
-                processes[number] = await stack.consumer(ready=False)
+                processes[number] = await stack.consumer(ready=False, **SHORT_LEASE)
         await asyncio.sleep(0.1)
