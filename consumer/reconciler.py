@@ -50,6 +50,8 @@ class Reconciler:
             await self._add_again(priority, await self._dispatch.moment(age + MARGIN_SECONDS))
         await self._bring_in()
         await self._reclaim_orphans()
+        if await self._broker.has_no_dead() and await self._dispatch.any_placed():
+            await self._rebuild_letters()
         await self._publish_letters(MARGIN_SECONDS)
 
     # Redis has lost something that we put there
@@ -80,8 +82,10 @@ class Reconciler:
         await self._broker.set_epoch(epoch)
 
     async def _rebuild_letters(self) -> None:
+        """Those of this moment come with a later pass: the workers that buried them are about to add them."""
+        log.warning("rebuilding_dead_letters")
         await self._dispatch.unplace_letters()
-        await self._publish_letters(0)
+        await self._publish_letters(MARGIN_SECONDS)
 
     # Entries that are missing
 

@@ -161,6 +161,11 @@ class Broker:
                 return
             last = f"({page[-1][0].decode()}"
 
+    async def has_no_dead(self) -> bool:
+        """Whether there is no DLQ stream at all: none was ever made, or it is lost."""
+        with _translated():
+            return not await self.client.exists(self.keys.dlq)
+
     async def forget_dead(self, places: Sequence[str]) -> None:
         """Remove letters from the DLQ stream."""
         with _translated():

@@ -51,6 +51,10 @@ class DispatchStore:
         """Note where the letters of these jobs are in the DLQ stream."""
         await self._database.fetch(SQL["place_letters"], list(entry_ids), list(entry_ids.values()))
 
+    async def any_placed(self) -> bool:
+        """Whether the DLQ stream should hold any letter."""
+        return bool(await self._database.fetch_value(SQL["any_placed"]))
+
     async def unplace_letters(self) -> None:
         """Forget where letters are: the DLQ stream is gone."""
         await self._database.fetch(SQL["unplace_letters"])

@@ -36,6 +36,9 @@ ORDER BY dead_letters.dead_at LIMIT $2 FOR UPDATE OF dead_letters SKIP LOCKED;
 UPDATE dead_letters SET entry_id = placed.entry_id FROM unnest($1::uuid[], $2::text[]) AS placed (job_id, entry_id)
 WHERE dead_letters.job_id = placed.job_id;
 
+-- name: any_placed
+SELECT EXISTS (SELECT FROM dead_letters WHERE entry_id IS NOT NULL);
+
 -- name: unplace_letters
 UPDATE dead_letters SET entry_id = NULL WHERE entry_id IS NOT NULL;
 
