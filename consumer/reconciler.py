@@ -51,6 +51,7 @@ class Reconciler:
         await self._bring_in()
         await self._reclaim_orphans()
         if await self._broker.has_no_dead() and await self._dispatch.any_placed():
+            log.warning("rebuilding_dead_letters")
             await self._rebuild_letters()
         await self._publish_letters(MARGIN_SECONDS)
 
@@ -83,7 +84,6 @@ class Reconciler:
 
     async def _rebuild_letters(self) -> None:
         """Those of this moment come with a later pass: the workers that buried them are about to add them."""
-        log.warning("rebuilding_dead_letters")
         await self._dispatch.unplace_letters()
         await self._publish_letters(MARGIN_SECONDS)
 

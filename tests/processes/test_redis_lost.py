@@ -3,8 +3,6 @@
 import random
 import shutil
 
-import pytest
-
 from tests.processes.conftest import Servers
 from tests.support.eventually import eventually
 from tests.support.stack import Stack
@@ -54,16 +52,6 @@ async def test_flushall_under_load(fragile: Stack) -> None:
     assert await fragile.count("status = 'FAILED'") == len(hopeless)
 
 
-async def test_dlq_deleted(fragile: Stack) -> None:
-    """The stream of dead letters is deleted, and nothing else: it is rebuilt from the rows."""
-    await fragile.producer()
-    await fragile.consumer()
-    await fragile.bulk(5, payload={"failures": 9}, max_attempts=1)
-    await eventually(lambda: fragile.count("status = 'FAILED'"))
-    await fragile.broker.client.delete(fragile.broker.keys.dlq)
-    await fragile.check_promise()
-
-
 async def test_group_destroyed(fragile: Stack) -> None:
     """The consumer groups are destroyed, and with them who had which entry: all finish, no handler starts twice."""
     await _jobs_in_every_state(fragile)
@@ -72,24 +60,27 @@ async def test_group_destroyed(fragile: Stack) -> None:
     await _all_ran_once(fragile)
 
 
-@pytest.mark.parametrize("part", ["streams", "zset", "epoch"])
-async def test_key_deleted(fragile: Stack, part: str) -> None:
-    """The streams, the ZSET or the epoch are deleted: all finish, no handler starts twice."""
+async def test_streams_deleted(fragile: Stack) -> None:
+    """The streams are deleted, and with them their groups: all finish, no handler starts twice."""
     await _jobs_in_every_state(fragile)
     keys = fragile.broker.keys
-    deleted = {"streams": keys.streams, "zset": [keys.delayed], "epoch": [keys.epoch]}[part]
-    assert await fragile.broker.client.delete(*deleted) == len(deleted)
+    assert await fragile.broker.client.delete(*keys.streams) == len(keys.streams)
     await _all_ran_once(fragile)
 
 
-async def test_random_entries_deleted(fragile: Stack) -> None:
-    """Half of all entries, read and unread, are deleted from the streams: all finish, no handler starts twice."""
+async def test_zset_dlq_and_random_entries_deleted(fragile: Stack) -> None:
+    """Delayed jobs, dead letters and half of all entries, read and unread, are deleted: all finish once, the DLQ is complete."""
     await _jobs_in_every_state(fragile)
-    client = fragile.broker.client
-    for stream in fragile.broker.keys.streams:
+    hopeless = await fragile.bulk(5, payload={"failures": 9}, max_attempts=1, priority="high")
+    await eventually(lambda: fragile.count("status = 'FAILED'"))
+    client, keys = fragile.broker.client, fragile.broker.keys
+    assert await client.delete(keys.delayed, keys.dlq) == 2
+    for stream in (keys.stream("normal"), keys.stream("low")):
         entries = [entry_id for entry_id, _ in await client.xrange(stream)]
         assert await client.xdel(stream, *random.sample(entries, len(entries) // 2))
-    await _all_ran_once(fragile)
+    await fragile.check_promise()
+    assert not fragile.started_twice()
+    assert await fragile.count("status = 'COMPLETED' AND failures + crashes = 0") == len(fragile.accepted) - len(hopeless)
 
 
 async def test_killed_and_restarted_under_load(fragile: Stack, servers: Servers) -> None:
