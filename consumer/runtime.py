@@ -1,7 +1,6 @@
 """Puts the parts of a consumer process together, runs them, and ends them in order."""
 
 import asyncio
-import gc
 import os
 import signal
 from collections.abc import Callable, Sequence
@@ -90,7 +89,6 @@ class Consumer:
             types=self._registry.types(),
             concurrency=self._settings.concurrency,
         )
-        gc.freeze()  # what is loaded by now stays: the collector need not look at it again
         async with asyncio.TaskGroup() as tasks:
             for name, (seconds, step) in self._services().items():
                 tasks.create_task(run_every(seconds, step, self._stop_services, name=name))

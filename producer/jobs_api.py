@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from producer import cursor, requests
+from producer.accepted import accepted
 from producer.body import job_items, json_body
 from producer.catalog import Catalog
 from producer.problems import ProblemError, invalid, not_found
@@ -73,18 +74,14 @@ class JobsApi:
 
     # Submit
 
-    async def submit(self, request: web.Request) -> web.Response:
+    async def submit(self, request: web.Request) -> web.StreamResponse:
         """POST /jobs: one job. 202 when it is committed, 200 when its idempotency key was known."""
         body = await json_body(request)
         job = await self._parsed(body, request.headers.get(IDEMPOTENCY_KEY))
         replayed = await self._submitter.submit((job,))
         if replayed:
             return await self._replayed(replayed[job.id])
-        return web.Response(
-            body=_encode(_receipt(job)),
-            status=202,
-            headers={hdrs.LOCATION: f"/jobs/{job.id}", hdrs.CONTENT_TYPE: "application/json"},
-        )
+        return accepted(request, job)
 
     async def submit_bulk(self, request: web.Request) -> web.Response:
         """POST /jobs/bulk: up to 10,000 jobs, all or nothing."""
@@ -215,17 +212,6 @@ class JobsApi:
             await self._broker.forget_dead(places)
         except BrokerUnavailableError as error:
             log.warning("letter_not_removed", job_id=job_id, error=str(error))
-
-
-def _receipt(job: NewJob) -> dict[str, Any]:
-    waits = bool(job.delay) or job.run_at is not None
-    return {
-        "id": job.id,
-        "type": job.type,
-        "status": "SCHEDULED" if waits else "PENDING",
-        "queue": job.queue,
-        "priority": job.priority,
-    }
 
 
 def _job_id(request: web.Request) -> str:
