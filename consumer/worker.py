@@ -145,7 +145,10 @@ class Worker:
             else:
                 fresh[entry.job_id] = entry
         lease = self._current_lease()
-        for job in await self._jobs.claim(list(fresh), lease, self._types) if fresh else ():
+        claimed = await self._jobs.claim(list(fresh), lease, self._types) if fresh else []
+        if lease is not self._lease:  # lost while the claim was under way: what it brought is fenced, and others will run it
+            return
+        for job in claimed:
             self._start(job, fresh.pop(job.id), lease)
         probe.reached("claimed", entries)
         if fresh or strays:
