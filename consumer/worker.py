@@ -146,6 +146,8 @@ class Worker:
                 fresh[entry.job_id] = entry
         lease = self._current_lease()
         claimed = await self._jobs.claim(list(fresh), lease, self._types) if fresh else ()
+        if lease is not self._lease:  # lost while the claim was under way: what it brought is fenced, and others will run it
+            return
         now = asyncio.get_running_loop().time()
         for job in claimed:
             self._start(job, fresh.pop(job.id), lease, now)
