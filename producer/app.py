@@ -53,7 +53,8 @@ class Producer:
         app = web.Application(client_max_size=MAX_BULK_BYTES, middlewares=[Guard(self._settings.api_keys).middleware()])
         for prefix in ("", "/api/v1"):
             for method, path, handler in (*queue_api.routes(), *jobs_api.routes()):
-                app.router.add_route(method, prefix + path, handler)
+                for verb in (method, *(("HEAD",) if method == "GET" else ())):
+                    app.router.add_route(verb, prefix + path, handler)
         return app
 
     async def run(self) -> None:
