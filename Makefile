@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench loadtest chaos lock clean
+.PHONY: help run test check docs bench loadtest chaos lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -27,8 +27,11 @@ check: $(VENV)/.dev ## style, types, the direction of imports, generated documen
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m cli docs --check
 
-bench: $(VENV)/.run ## measure on this machine
-	@exec $(BIN)/python -m loadtest bench $(ARGS)
+docs: $(VENV)/.run ## write the documents that are generated from the code
+	@$(BIN)/python -m cli docs
+
+bench: $(VENV)/.dev ## measure on this machine
+	@exec $(BIN)/python -m loadtest.bench $(ARGS)
 
 loadtest: $(VENV)/.run ## put load on the running service
 	@exec $(BIN)/python -m loadtest $(ARGS)
@@ -40,6 +43,8 @@ lock: $(VENV)/.dev ## choose the newest versions that fit and write them down
 	@$(PIP) uv
 	@$(LOCK) --upgrade --extra embedded --extra handlers -o constraints.txt pyproject.toml
 	@$(LOCK) --upgrade --extra embedded --extra handlers --extra dev -c constraints.txt -o constraints-dev.txt pyproject.toml
+	@$(LOCK) --upgrade --extra handlers -c constraints.txt -o constraints-image.txt pyproject.toml
+	@echo 'hatchling>=1.27' | $(LOCK) --upgrade -o constraints-build.txt -
 
 clean: ## remove the virtual environment and caches; jobs (.millstream, output) stay
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .bench
@@ -54,7 +59,7 @@ $(VENV)/.run: pyproject.toml constraints.txt $(VENV)/bin/python
 
 $(VENV)/.dev: $(VENV)/.run constraints-dev.txt
 	@echo "Installing what tests and checks need ..."
-	@$(PIP) --require-hashes -r constraints-dev.txt
+	@$(PIP) --use-pep517 --require-hashes -r constraints-dev.txt
 	@touch $@
 
 $(VENV)/bin/python:

@@ -7,10 +7,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cli import env, migrate, up
+from cli import docs, env, migrate, up
 from shared.errors import ConfigError, MillstreamError, UnavailableError
 
-COMMANDS = (up, env, migrate)
+COMMANDS = (up, env, migrate, docs)
 EX_UNAVAILABLE = 69  # sysexits.h
 
 

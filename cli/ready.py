@@ -37,7 +37,7 @@ def announcement(settings: Settings, mail_dir: Path | None) -> str:
     return "\n".join(
         [
             "\nmillstream is ready.\n",
-            f"  API and dashboard  {url}",
+            f"  API                {url}",
             *mail,
             f"  psql, redis-cli    {program} env   prints DATABASE_URL and REDIS_URL",
             "  Stop               Ctrl-C",

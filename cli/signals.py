@@ -6,9 +6,7 @@ from types import FrameType
 from typing import Any, Self
 
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-SAME_WISH_SECONDS = (
-    0.3  # `make` passes SIGTERM on to us even where the sender reached the whole group: that is one wish
-)
+SAME_WISH_SECONDS = 0.3  # `make` passes SIGTERM on to us even where the sender has reached us too: one wish, not two
 
 
 class StopRequested(Exception):  # noqa: N818 - a wish, no error

@@ -1,8 +1,10 @@
-"""`python -m consumer [--only ROLE,...]`: run jobs, and the services that keep the promise."""
+"""`python -m consumer [--only ROLE,...]`: run jobs, and the services that keep the promise. `--check`: is one alive on this host."""
 
 import argparse
+import sys
 
 from consumer import registry
+from consumer.check import check
 from consumer.runtime import ROLES, serve
 from shared.process import run_service
 from shared.settings import Settings
@@ -12,7 +14,11 @@ def main() -> None:
     """Start a consumer process."""
     parser = argparse.ArgumentParser(prog="python -m consumer", description=__doc__)
     parser.add_argument("--only", metavar="ROLE,...", default=",".join(ROLES), help=f"run only these roles: {', '.join(ROLES)}")
-    roles = tuple(dict.fromkeys(filter(None, parser.parse_args().only.split(","))))
+    parser.add_argument("--check", action="store_true", help="run nothing; exit 0 if a consumer on this host holds a live lease")
+    args = parser.parse_args()
+    if args.check:
+        sys.exit(check())
+    roles = tuple(dict.fromkeys(filter(None, args.only.split(","))))
     if unknown := [role for role in roles if role not in ROLES] or not roles:
         parser.error(f"unknown role {unknown}; choose from {', '.join(ROLES)}")
 

@@ -4,6 +4,7 @@ A job that waits, is due, and has not been touched since before the oldest unrea
 every entry of its time was read. Nothing else is added again, so a long backlog costs nothing here.
 """
 
+import logging
 import secrets
 from datetime import datetime
 
@@ -59,7 +60,8 @@ class Reconciler:
 
     async def _rebuild(self) -> None:
         """Put everything that is open back. The epoch comes last: whoever dies on the way leaves the rest to the next."""
-        log.warning("rebuilding_dispatch")
+        began = await self._dispatch.epoch(self._broker.keys.base) is None  # nothing was ever put there
+        log.log(logging.INFO if began else logging.WARNING, "rebuilding_dispatch")
         await self._broker.ensure_groups()
         self._horizon = None
         count = 0
@@ -69,7 +71,7 @@ class Reconciler:
         await self._bring_in()
         await self._rebuild_letters()
         await self._begin_epoch()
-        log.warning("rebuilt_dispatch", jobs=count)
+        log.info("rebuilt_dispatch", jobs=count)
         probe.reached("rebuilt", count)
 
     async def _begin_epoch(self) -> None:

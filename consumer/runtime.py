@@ -82,7 +82,7 @@ class Consumer:
     async def run(self) -> None:
         """Work until `stop`, then drain: finish or hand back what runs, end the lease."""
         self._loop = asyncio.get_running_loop()
-        await self._publish_types()
+        await self._introduce()
         self._heartbeat.start()
         log.info(
             "consumer_started",
@@ -108,11 +108,13 @@ class Consumer:
         if self.worker is not None:
             self.worker.stop()
 
-    async def _publish_types(self) -> None:
-        try:
-            await publish(self._databases["upkeep"], self._registry.describe())
-        except UnavailableError as error:
-            log.warning("types_not_published", error=str(error))
+    async def _introduce(self) -> None:
+        """Tell both stores what they need to know of us; one that is away now hears it from the services, or from the next consumer."""
+        for deed in (publish(self._databases["upkeep"], self._registry.describe()), self._broker.ensure_groups()):
+            try:
+                await deed
+            except UnavailableError as error:
+                log.warning("store_unavailable", error=str(error))
 
     def _on_lease(self, lease: Lease) -> None:
         if self.worker is not None and self._loop is not None:

@@ -145,8 +145,10 @@ class Worker:
             else:
                 fresh[entry.job_id] = entry
         lease = self._current_lease()
-        for job in await self._jobs.claim(list(fresh), lease, self._types) if fresh else ():
-            self._start(job, fresh.pop(job.id), lease)
+        claimed = await self._jobs.claim(list(fresh), lease, self._types) if fresh else ()
+        now = asyncio.get_running_loop().time()
+        for job in claimed:
+            self._start(job, fresh.pop(job.id), lease, now)
         probe.reached("claimed", entries)
         if fresh or strays:
             await self._sort_out([*fresh.values()], strays, lease)
@@ -159,16 +161,15 @@ class Worker:
 
     # Run
 
-    def _start(self, job: Claimed, entry: Entry, lease: Lease) -> None:
-        loop = asyncio.get_running_loop()
+    def _start(self, job: Claimed, entry: Entry, lease: Lease, now: float) -> None:
         limit = job.timeout or self._settings.job_timeout_seconds
-        attempt = Attempt(job, entry, lease, self._handlers[job.type], JobContext(job, self._resources), limit, loop.time())
+        attempt = Attempt(job, entry, lease, self._handlers[job.type], JobContext(job, self._resources), limit, now)
         self._in_flight[job.id] = attempt
         self._running += 1
         if job.cancel_requested:
             self._end(attempt, Abort())
         else:
-            attempt.task = loop.create_task(self._attempt(attempt))
+            attempt.task = asyncio.create_task(self._attempt(attempt))
 
     async def _attempt(self, attempt: Attempt) -> None:
         ending = await run_handler(attempt, self._threads)

@@ -1,1 +1,1 @@
-"""Load generation and measurement."""
+"""Load and the side-by-side benchmark: `python -m loadtest.bench`."""

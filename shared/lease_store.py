@@ -55,6 +55,10 @@ class LeaseStore:
         """Names of the workers whose leases hold."""
         return {row[0] for row in await self._database.fetch(SQL["live_workers"])}
 
+    async def lives_on(self, host: str) -> bool:
+        """Whether a worker on that host has been heard of within its lease time."""
+        return bool(await self._database.fetch_value(SQL["lives_on"], host))
+
     async def forget_dead(self) -> None:
         """Delete leases that ended long ago."""
         await self._database.fetch(SQL["forget_dead"])

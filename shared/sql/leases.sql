@@ -21,6 +21,10 @@ SELECT EXISTS (SELECT FROM leases WHERE dead_at > now() - make_interval(secs => 
 -- name: live_workers
 SELECT worker FROM leases WHERE dead_at IS NULL;
 
+-- name: lives_on
+-- A lease whose holder is silent counts as over here, also before a reaper has said so.
+SELECT EXISTS (SELECT FROM leases WHERE host = $1 AND dead_at IS NULL AND heartbeat_at > now() - make_interval(secs => seconds));
+
 -- name: forget_dead
 DELETE FROM leases WHERE dead_at < now() - interval '1 hour'
   AND NOT EXISTS (SELECT FROM jobs WHERE jobs.finished_at IS NULL AND jobs.lease_id = leases.id);

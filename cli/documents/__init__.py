@@ -1,0 +1,1 @@
+"""Documents that are generated, one file each: `PATH` under the project's root and `text()`."""

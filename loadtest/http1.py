@@ -1,0 +1,103 @@
+"""As much of HTTP/1.1 as a load generator needs: a request as bytes, responses cut out of a stream of bytes.
+
+Lean on purpose: the generator shares the machine with what it measures. Bodies are delimited by Content-Length only; a
+server that answers in chunks is refused, never miscounted.
+"""
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+HEAD_END = b"\r\n\r\n"
+LENGTH = b"\r\ncontent-length:"
+MAX_HEAD_BYTES = 65_536
+
+
+class ProtocolError(Exception):
+    """The server sent something that is no response with a Content-Length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A complete response."""
+
+    status: int
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is 2xx."""
+        return 200 <= self.status < 300
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where requests go."""
+
+    host: str
+    port: int
+    path: str
+
+    @classmethod
+    def parse(cls, url: str) -> "Target":
+        """Raise ValueError unless `url` is http://host:port/path."""
+        parts = urlsplit(url)
+        if parts.scheme != "http" or not parts.hostname:
+            raise ValueError(f"{url!r}: must be http://host:port/path")
+        return cls(parts.hostname, parts.port or 80, parts.path or "/")
+
+    def post(self, body: bytes, content_type: str = "application/json") -> bytes:
+        """Return a POST of `body` as the bytes that go over the wire."""
+        head = (
+            f"POST {self.path} HTTP/1.1\r\nHost: {self.host}:{self.port}\r\n"
+            f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        return head.encode() + body
+
+
+class ResponseReader:
+    """Cuts a stream that arrives in arbitrary pieces into responses."""
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[Response]:
+        """Return the responses that `data` completed, oldest first. Raises ProtocolError."""
+        buffer = self._rest + data if self._rest else data
+        responses = []
+        while buffer:
+            response, size = _parse(buffer)
+            if response is None:
+                break
+            responses.append(response)
+            buffer = buffer[size:]
+        self._rest = buffer
+        return responses
+
+
+def _parse(buffer: bytes) -> tuple[Response | None, int]:
+    """Return the first response and its size in bytes; (None, 0) while it is incomplete."""
+    end = buffer.find(HEAD_END)
+    if end < 0:
+        if len(buffer) > MAX_HEAD_BYTES:
+            raise ProtocolError("a response head without an end")
+        return None, 0
+    head = buffer[:end].lower()
+    if not head.startswith(b"http/1.") or not head[9:12].isdigit():
+        raise ProtocolError(f"no status line: {head[:40]!r}")
+    status = int(head[9:12])
+    size = end + len(HEAD_END) + _content_length(head, status)
+    if len(buffer) < size:
+        return None, 0
+    return Response(status, buffer[end + len(HEAD_END) : size]), size
+
+
+def _content_length(head: bytes, status: int) -> int:
+    at = head.find(LENGTH)
+    if at < 0:
+        if status in {204, 304}:
+            return 0
+        raise ProtocolError(f"a response without Content-Length: {head[:200]!r}")
+    digits = head[at + len(LENGTH) :].partition(b"\r\n")[0].strip()
+    if not digits.isdigit():
+        raise ProtocolError(f"a bad Content-Length: {digits[:40]!r}")
+    return int(digits)

@@ -1,0 +1,59 @@
+"""Installs a peer's pinned packages once, into `.bench/peers/NAME/`; nothing of it touches our environment."""
+
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from loadtest.errors import MeasureError
+from loadtest.processes import Children
+
+if TYPE_CHECKING:
+    from loadtest.peers.peer import Peer
+
+INSTALL_SECONDS = 300.0
+
+
+def npm(peer: "Peer", folder: Path, children: Children) -> list[str]:
+    """Install with npm, without a lock file and without install scripts. Raises MeasureError with npm's own words."""
+    node = shutil.which("node")
+    if node is None:
+        raise MeasureError(f"{peer.name}: wants node, which is not on this machine")
+    if not _is_installed(peer, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        manifest = {"name": f"bench-{peer.name}", "private": True, "dependencies": dict(peer.packages)}
+        (folder / "package.json").write_text(json.dumps(manifest))
+        argv = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev"]
+        children.run(f"{peer.name}-install", [*argv, "--prefix", str(folder)], os.environ, timeout_seconds=INSTALL_SECONDS)
+        _mark(peer, folder)
+    return [node, _placed(peer, folder)]
+
+
+def venv(peer: "Peer", folder: Path, children: Children) -> list[str]:
+    """Install with pip into a virtual environment of our Python. Raises MeasureError with pip's own words."""
+    python = folder / "venv" / "bin" / "python"
+    if not _is_installed(peer, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = [f"{name}=={version}" for name, version in peer.packages.items()]
+        for argv in (
+            [sys.executable, "-m", "venv", "--clear", str(folder / "venv")],
+            [str(python), "-m", "pip", "install", "-q", *wanted],
+        ):
+            children.run(f"{peer.name}-install", argv, os.environ, timeout_seconds=INSTALL_SECONDS)
+        _mark(peer, folder)
+    return [str(python), _placed(peer, folder)]
+
+
+def _placed(peer: "Peer", folder: Path) -> str:
+    return str(shutil.copy(peer.script, folder))
+
+
+def _is_installed(peer: "Peer", folder: Path) -> bool:
+    marker = folder / "installed.json"
+    return marker.exists() and json.loads(marker.read_text()) == dict(peer.packages)
+
+
+def _mark(peer: "Peer", folder: Path) -> None:
+    (folder / "installed.json").write_text(json.dumps(dict(peer.packages)))
