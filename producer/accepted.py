@@ -28,7 +28,7 @@ def accepted(request: web.BaseRequest, job: NewJob) -> web.StreamResponse:
 
 
 def _receipt(job: NewJob) -> dict[str, str]:
-    waits = bool(job.delay) or job.run_at is not None
+    waits = bool(job.delay) or job.run_at is not None  # a past run_at is None
     return {"id": job.id, "type": job.type, "status": "SCHEDULED" if waits else "PENDING", "queue": job.queue, "priority": job.priority}
 
 

@@ -54,7 +54,8 @@ class Producer:
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):
             for method, path, handler in (*queue_api.routes(), *jobs_api.routes()):
-                app.router.add_route(method, prefix + path, guard.around(handler))
+                for verb in (method, *(("HEAD",) if method == "GET" else ())):
+                    app.router.add_route(verb, prefix + path, guard.around(handler))
         app.router.add_route("*", "/{path:.*}", guard.around(no_route))
         return app
 
