@@ -11,6 +11,7 @@ from shared.queries import load
 
 SQL = load("jobs")
 
+MANY = 2**31 - 1  # crashes that no job has
 Fence = tuple[str, int]  # job id, attempt
 Taken = dict[str, tuple[bytes, str]]  # idempotency key: fingerprint and id of the job that has it
 
@@ -52,9 +53,10 @@ class JobStore:
             due = _waiting(fresh, await transaction.fetch(SQL["submit"], *_columns(fresh))) if fresh else []
         return due, taken
 
-    async def claim(self, ids: Sequence[str], lease: Lease, types: Sequence[str]) -> list[Claimed]:
+    async def claim(self, ids: Sequence[str], lease: Lease, types: Sequence[str], crashes_below: int = MANY) -> list[Claimed]:
         """Take the jobs that are due, live, of a known type and nobody's. The rest is not returned; `inspect` says why."""
-        return [Claimed(*row) for row in await self._database.fetch(SQL["claim"], sorted(ids), lease.id, lease.worker, types)]
+        rows = await self._database.fetch(SQL["claim"], sorted(ids), lease.id, lease.worker, types, crashes_below)
+        return [Claimed(*row) for row in rows]
 
     async def inspect(self, ids: Sequence[str]) -> dict[str, Seen]:
         """What is known of these jobs, by id; unknown ids are left out."""

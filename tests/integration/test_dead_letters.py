@@ -32,7 +32,9 @@ class Desk:
     async def dead(self, count: int) -> dict[str, Letter]:
         """Bury so many jobs in PostgreSQL; Redis knows nothing of them."""
         fences = [await running(self.jobs, self.lease) for _ in range(count)]
-        return await self.jobs.bury([(job_id, attempt, "attempts_spent", f"{job_id} failed", "") for job_id, attempt in fences], self.lease.id)
+        return await self.jobs.bury(
+            [(job_id, attempt, "attempts_spent", f"{job_id} failed", "") for job_id, attempt in fences], self.lease.id
+        )
 
     async def in_stream(self) -> list[tuple[str, str]]:
         """Return (job id, place) of every letter in the DLQ stream."""

@@ -79,7 +79,9 @@ async def test_sums_stay_exact_when_they_are_folded(janitor: Janitor, database: 
         await janitor.step()
         assert await views.counts() == before
     assert await database.fetch_value("SELECT count(*) FROM job_counts") == 3
-    assert before["jobs"]["all"] == {"PENDING": 6, "CANCELLED": 1} | {name: 0 for name in before["jobs"]["all"] if name not in {"PENDING", "CANCELLED"}}
+    assert before["jobs"]["all"] == {"PENDING": 6, "CANCELLED": 1} | {
+        name: 0 for name in before["jobs"]["all"] if name not in {"PENDING", "CANCELLED"}
+    }
 
 
 async def test_expired_keys_are_forgotten(janitor: Janitor, database: Database, jobs: JobStore) -> None:
