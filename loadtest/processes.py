@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-import psutil  # type: ignore[import-untyped]  # no stubs among our dependencies
+import psutil
 
 from loadtest.errors import MeasureError
 from shared.embedded.process import Process
