@@ -59,7 +59,7 @@ $(VENV)/.run: pyproject.toml constraints.txt $(VENV)/bin/python
 
 $(VENV)/.dev: $(VENV)/.run constraints-dev.txt
 	@echo "Installing what tests and checks need ..."
-	@$(PIP) --require-hashes -r constraints-dev.txt
+	@$(PIP) --use-pep517 --require-hashes -r constraints-dev.txt
 	@touch $@
 
 $(VENV)/bin/python:

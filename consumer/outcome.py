@@ -95,11 +95,11 @@ def decide(job: Claimed, ending: Ending) -> Outcome:
         case TimedOut(seconds):
             return _failed(job, f"timeout: stopped after {seconds:g} s")
         case Raised(Snooze() as wish):
-            return Snoozed(_bounded(wish.seconds))
+            return Snoozed(_wished_delay(wish))
         case Raised(PermanentFailure() as error):
             return Bury("permanent_failure", describe(error), trace_of(error))
         case Raised(RetryAfter() as wish):
-            return _failed(job, describe(wish), delay=_bounded(wish.seconds))
+            return _failed(job, describe(wish), delay=_wished_delay(wish))
         case Raised(error):
             return _failed(job, describe(error), trace_of(error))
 
@@ -123,8 +123,12 @@ def _failed(job: Claimed, error: str, trace: str = "", delay: float | None = Non
     return Retry(retry.delay(job.backoff, failures) if delay is None else delay, error, trace)
 
 
-def _bounded(seconds: float) -> float:
-    """Whatever a handler asks for, PostgreSQL and Redis must be able to store it."""
+def _wished_delay(wish: Snooze | RetryAfter) -> float:
+    """Whatever a handler asks for, PostgreSQL and Redis must be able to store it; nonsense means now."""
+    try:
+        seconds = float(wish.seconds)
+    except (AttributeError, TypeError, ValueError, OverflowError):  # of a subclass, or of a caller without a type checker
+        return 0.0
     return min(max(seconds, 0.0), LONGEST_DELAY_SECONDS) if seconds == seconds else 0.0  # noqa: PLR0124 - NaN differs from itself
 
 
@@ -132,7 +136,7 @@ def describe(error: BaseException) -> str:
     """Return the error in one line that PostgreSQL can store."""
     try:
         text = f"{type(error).__name__}: {error}"
-    except Exception:  # noqa: BLE001 - an exception whose __str__ fails
+    except BaseException:  # noqa: BLE001 - an exception whose __str__ fails, or exits
         text = type(error).__name__
     return clean(text, MAX_ERROR_CHARS)
 
@@ -141,7 +145,7 @@ def trace_of(error: BaseException) -> str:
     """Return the end of the error's traceback as PostgreSQL can store it."""
     try:
         text = "".join(traceback.format_exception(error))
-    except Exception:  # noqa: BLE001 - an exception that cannot be printed
+    except BaseException:  # noqa: BLE001 - an exception that cannot be printed
         return ""
     return clean(text[-MAX_TRACEBACK_CHARS:], MAX_TRACEBACK_CHARS)
 

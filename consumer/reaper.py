@@ -2,6 +2,7 @@
 
 from consumer.heartbeat import Heartbeat
 from consumer.triage import Triage
+from shared import probe
 from shared.broker import REAPER, Broker
 from shared.keys import PRIORITIES
 from shared.lease_store import LeaseStore
@@ -31,7 +32,7 @@ class Reaper:
 
     async def step(self) -> None:
         """One pass."""
-        if self._may_judge():
+        if may_judge := self._may_judge():
             for worker in await self._leases.declare_dead():
                 log.warning("worker_dead", worker=worker)
         for priority in PRIORITIES:
@@ -39,6 +40,7 @@ class Reaper:
         self._passes += 1
         if self._passes % GHOSTS_EVERY == 0:
             await self._drop_ghosts()
+        probe.reached("reaped", may_judge)
 
     def _may_judge(self) -> bool:
         """After an outage of PostgreSQL all leases look dead: wait until the living had the time to say so."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from shared.errors import UnavailableError
 
@@ -26,7 +26,7 @@ def running(data_dir: Path) -> dict[str, Any] | None:
 @contextmanager
 def hold(data_dir: Path) -> Iterator[None]:
     """Be the one stack on `data_dir`; raises UnavailableError if another one is. The kernel lets go when we die."""
-    with (data_dir / LOCK).open("a") as lock:
+    with _lock_file(data_dir) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -49,6 +49,16 @@ def publish(data_dir: Path, facts: dict[str, Any]) -> None:
     with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
         json.dump({"pid": os.getpid()} | facts, stream, indent=2)
     unfinished.replace(data_dir / FILE)
+
+
+def _lock_file(data_dir: Path) -> TextIO:
+    try:
+        return (data_dir / LOCK).open("a")
+    except OSError as error:  # left by root, say
+        raise UnavailableError(
+            f"{data_dir / LOCK} cannot be written to: {error.strerror}.",
+            "Run millstream as the user who ran it before, or choose another folder with MILLSTREAM_DATA_DIR.",
+        ) from error
 
 
 def _is_held(lock: Path) -> bool:

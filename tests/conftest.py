@@ -21,6 +21,9 @@ from shared.lease_store import LeaseStore
 from shared.migrate import migrate
 from shared.settings import Settings
 from tests.support.backend import Backend, chosen
+from tests.support.consumer import stage
+
+__all__ = ["stage"]  # fixtures that live elsewhere
 
 RUN = secrets.token_hex(3)
 _numbers = itertools.count(1)

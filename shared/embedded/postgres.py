@@ -65,10 +65,17 @@ class Postgres(Server):
         return [programs / "postgres", "-D", cluster]
 
     def _answers(self) -> bool:
-        with contextlib.suppress(OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
+        try:
             _in_own_loop(self._ensure_database())
-            return True
-        return False
+        except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.ConnectionDoesNotExistError):
+            return False  # not listening yet, or still recovering
+        except asyncpg.PostgresError as error:
+            self.stop()
+            raise EmbeddedUnavailableError(
+                f"PostgreSQL runs in {self.data_dir}, but does not let us in: {error}.",
+                "If its password file was lost or changed, put the old one back.",
+            ) from error
+        return True
 
     async def _ensure_database(self) -> None:
         connection = await asyncpg.connect(self._url("postgres"), timeout=10)

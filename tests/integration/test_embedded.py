@@ -126,6 +126,15 @@ def test_postgres_refuses_a_wrong_password(postgres: Postgres) -> None:
         asyncio.run(asyncpg.connect(postgres.url.replace(f":{password}@", ":guess@")))
 
 
+def test_a_lost_password_is_said(postgres: Postgres, folder: Path) -> None:
+    """Who deletes the password file is told so by the next start, and no server is left running."""
+    postgres.stop()
+    (folder / "postgres" / "password").unlink()
+    with pytest.raises(EmbeddedUnavailableError, match="does not let us in"):
+        postgres.start()
+    assert not postgres.alive
+
+
 def test_valkey_keeps_entries_over_stop_and_sigkill(valkey: Valkey) -> None:
     """The append-only file brings a stream back after a clean stop, and after SIGKILL what had been synced."""
     ask(valkey, "XADD", "stream", "*", "id", "1")

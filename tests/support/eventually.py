@@ -4,13 +4,17 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 POLL_SECONDS = 0.02
 
 
-async def eventually(check: Callable[[], Awaitable[T] | T], within: float = 10.0, what: str = "") -> T:
+@overload
+async def eventually(check: Callable[[], Awaitable[T]], within: float = 10.0, what: str = "") -> T: ...
+@overload
+async def eventually(check: Callable[[], T], within: float = 10.0, what: str = "") -> T: ...
+async def eventually(check: Callable[[], Any], within: float = 10.0, what: str = "") -> Any:
     """Call `check` until it returns something true, and return that. AssertionErrors of it count as "not yet".
 
     Raises AssertionError after `within` seconds, with the last one's message.
@@ -20,7 +24,7 @@ async def eventually(check: Callable[[], Awaitable[T] | T], within: float = 10.0
     while True:
         try:
             found = check()
-            value: T = await found if inspect.isawaitable(found) else found
+            value = await found if inspect.isawaitable(found) else found
             if value:
                 return value
             last = value
