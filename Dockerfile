@@ -19,7 +19,9 @@ RUN /opt/build/bin/pip wheel -q --no-deps --no-build-isolation -w /wheels /src \
 FROM python:3.12-slim
 ENV PATH=/opt/millstream/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 # The output folder belongs to the user, so that a new volume mounted there does too.
-RUN useradd --system --uid 10001 --create-home --home-dir /app millstream \
+RUN groupadd --system --gid 10001 millstream \
+    && useradd --system --uid 10001 --gid 10001 --no-create-home --home-dir /app millstream \
+    && mkdir /app \
     && install -d -o millstream -g millstream /app/output
 COPY --from=build /opt/millstream /opt/millstream
 USER millstream

@@ -1,7 +1,6 @@
 """Puts the parts of a consumer process together, runs them, and ends them in order."""
 
 import asyncio
-import gc
 import os
 import signal
 import threading
@@ -97,7 +96,6 @@ class Consumer:
             types=self._registry.types(),
             concurrency=self._settings.concurrency,
         )
-        gc.freeze()  # what is loaded by now stays: the collector need not look at it again
         async with asyncio.TaskGroup() as tasks:
             services = [
                 tasks.create_task(run_every(seconds, step, self._stop_services, name=name), name=name)

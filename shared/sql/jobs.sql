@@ -7,7 +7,7 @@ WITH fresh AS (
     INSERT INTO jobs (id, type, queue, priority, payload, status, run_at, max_attempts, backoff, timeout_seconds, expires_at, tags, idempotency_key)
     SELECT id, type, queue, priority, payload,
            CASE WHEN coalesce(run_at > now(), delay > 0, false) THEN 'SCHEDULED' ELSE 'PENDING' END::job_status,
-           CASE WHEN run_at IS NULL THEN now() + make_interval(secs => coalesce(delay, 0)) ELSE greatest(run_at, now()) END,
+           greatest(run_at, now() + make_interval(secs => coalesce(delay, 0))),
            max_attempts, backoff, timeout_seconds, now() + make_interval(secs => expires_in),
            CASE WHEN tags IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(tags)) END, idempotency_key
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::job_priority[], $5::json[], $6::double precision[], $7::timestamptz[], $8::integer[],

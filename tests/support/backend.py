@@ -57,8 +57,8 @@ def _fastest_folder() -> str | None:
 @contextmanager
 def docker() -> Iterator[Backend]:
     """The official images, by testcontainers."""
-    from testcontainers.postgres import PostgresContainer  # noqa: PLC0415
-    from testcontainers.redis import RedisContainer  # noqa: PLC0415
+    from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415
+    from testcontainers.community.redis import RedisContainer  # noqa: PLC0415
 
     command = "postgres " + " ".join(f"-c {name}={value}" for name, value in FAST.items())
     with PostgresContainer("postgres:17", driver=None).with_command(command) as postgres, RedisContainer("redis:8") as redis:
