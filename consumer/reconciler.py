@@ -85,9 +85,8 @@ class Reconciler:
         await self._broker.set_epoch(epoch)
 
     async def _rebuild_letters(self) -> None:
-        """Those of this moment come with a later pass: the workers that buried them are about to add them."""
         await self._dispatch.unplace_letters()
-        await self._publish_letters(MARGIN_SECONDS)
+        await self._publish_letters(0)
 
     # Entries that are missing
 

@@ -65,7 +65,8 @@ class Consumer:
     def _make_worker(self) -> Worker:
         claim, settle = self._databases["claim"], self._databases["settle"]
         triage = Triage(JobStore(claim), DispatchStore(claim), self._broker, self._settings.max_crashes)
-        settler = Settler(JobStore(settle), DispatchStore(settle), self._broker, triage)
+        after = Triage(JobStore(settle), DispatchStore(settle), self._broker, self._settings.max_crashes)
+        settler = Settler(JobStore(settle), self._broker, after)
         return Worker(self._settings, self._registry, JobStore(claim), self._broker, self._reader, triage, settler, self._resources.mapping)
 
     def _services(self) -> dict[str, tuple[float, Step]]:

@@ -4,7 +4,7 @@ Every repair is idempotent; any worker and any reaper may do it, also twice.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -106,9 +106,17 @@ class Triage:
             log.warning("job_reclaimed", job_id=job.id, dead=job.letter is not None)
         await self._broker.publish((job.priority, job.id) for job in reclaimed if job.letter is None)
         if letters := [(job.letter, None) for job in reclaimed if job.letter]:
-            await self._dispatch.place_letters(await self._broker.bury(letters))
+            await self.bury(letters)
         await self._broker.ack(entries)
         return reclaimed
+
+    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> None:
+        """Put letters of dead jobs into the DLQ stream, once each, drop the jobs' entries, and note where the letters are."""
+        places = await self._broker.bury(letters)
+        probe.reached("buried", letters)
+        placed = await self._dispatch.place_letters(places)
+        if surplus := [place for job_id, place in places.items() if job_id not in placed]:
+            await self._broker.forget_dead(surplus)
 
     async def _carry_out(self, verdict: Verdict, pile: list[Entry], seen: dict[str, Seen], own_lease: str) -> None:
         ids = {entry.job_id or "" for entry in pile}
