@@ -1,6 +1,5 @@
 """The DLQ stream is a copy of the table dead_letters: it can always be rebuilt, and never holds a letter twice."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -32,7 +31,9 @@ class Desk:
     async def dead(self, count: int) -> dict[str, Letter]:
         """Bury so many jobs in PostgreSQL; Redis knows nothing of them."""
         fences = [await running(self.jobs, self.lease) for _ in range(count)]
-        return await self.jobs.bury([(job_id, attempt, "attempts_spent", f"{job_id} failed", "") for job_id, attempt in fences], self.lease.id)
+        return await self.jobs.bury(
+            [(job_id, attempt, "attempts_spent", f"{job_id} failed", "") for job_id, attempt in fences], self.lease.id
+        )
 
     async def in_stream(self) -> list[tuple[str, str]]:
         """Return (job id, place) of every letter in the DLQ stream."""
@@ -40,11 +41,11 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(jobs: JobStore, dispatch: DispatchStore, leases: LeaseStore, broker: Broker, settings: Settings) -> AsyncIterator[Desk]:
+async def desk(jobs: JobStore, dispatch: DispatchStore, leases: LeaseStore, broker: Broker, settings: Settings) -> Desk:
     """A desk on an empty Redis that has had its first round."""
     desk = Desk(jobs, dispatch, leases, broker, await open_lease(leases, settings))
     await desk.reconciler.step()
-    yield desk
+    return desk
 
 
 async def table(database: Database) -> list[tuple[str, str]]:
@@ -57,8 +58,8 @@ async def test_a_lost_dlq_is_rebuilt_equal_to_the_table(desk: Desk, database: Da
     letters = await desk.dead(30)
     await database.fetch(
         "WITH many AS (INSERT INTO jobs (id, type, status, finished_at, attempts, reason, error)"
-        " SELECT gen_random_uuid(), 'test.noop', 'FAILED', now(), 4, 'attempts_spent', 'it failed' FROM generate_series(1, 1500) RETURNING id)"
-        " INSERT INTO dead_letters (job_id) SELECT id FROM many"
+        " SELECT gen_random_uuid(), 'test.noop', 'FAILED', now(), 4, 'attempts_spent', 'it failed' FROM generate_series(1, 1500) RETURNING"
+        " id) INSERT INTO dead_letters (job_id) SELECT id FROM many"
     )
     await desk.broker.client.delete(*desk.broker.keys.all())
     await desk.reconciler.step()

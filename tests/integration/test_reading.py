@@ -17,7 +17,7 @@ from tests.support.consumer import AT_ONCE, Stage
 from tests.support.eventually import eventually
 from tests.support.proxy import Proxy
 
-NO_HELP = {"lease_seconds": 60.0}  # whatever a reaper could repair would come too late for these tests
+NO_HELP: dict[str, Any] = {"lease_seconds": 60.0}  # whatever a reaper could repair would come too late for these tests
 
 
 async def noop(_: Context, __: Any) -> None:
@@ -72,7 +72,7 @@ async def test_what_arrives_while_a_worker_stops_is_not_stranded(stage: Stage) -
         with probe.watch("read") as reads:
             running = await stage.start({"noop": noop}, roles=("worker",), **NO_HELP)
             await stage.submit_many(20, "noop")
-            await eventually(lambda seen=reads: seen)
+            await eventually(reads.copy)
             adding = asyncio.create_task(_add_slowly(stage, 20))
             await running.stop()
             await adding

@@ -90,7 +90,9 @@ async def test_connections_are_bounded(address: tuple[str, int]) -> None:
         writer.close()
 
     async def room() -> bool:
-        return (await said_until_closed(address, b"GET /livez HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        return (await said_until_closed(address, b"GET /livez HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n")).startswith(
+            b"HTTP/1.1 200"
+        )
 
     await eventually(room)
 
