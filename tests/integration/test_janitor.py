@@ -28,9 +28,10 @@ def janitor(settings: Settings, dispatch: DispatchStore, leases: LeaseStore) -> 
 async def finished(database: Database, status: str, days_ago: float) -> str:
     """Return the id of a job that was made and finished so many days ago."""
     query = (
-        "WITH past AS (SELECT now() - make_interval(secs => $2) AS at), made AS (SELECT at, lpad(to_hex(trunc(extract(epoch FROM at) * 1000)"
-        "::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 19) AS id FROM past) INSERT INTO jobs (id, type, status, finished_at,"
-        " created_at) SELECT id::uuid, 'old', $1::job_status, at, at FROM made RETURNING id::text"
+        "WITH past AS (SELECT now() - make_interval(secs => $2) AS at), made AS (SELECT at, lpad(to_hex(trunc(extract(epoch FROM at)"
+        " * 1000)::bigint), 12, '0') || '7' || substr(md5(random()::text), 1, 19) AS id"
+        " FROM past) INSERT INTO jobs (id, type, status, "
+        "finished_at, created_at) SELECT id::uuid, 'old', $1::job_status, at, at FROM made RETURNING id::text"
     )
     return str(await database.fetch_value(query, status, days_ago * 86_400))
 

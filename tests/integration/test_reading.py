@@ -82,6 +82,26 @@ async def test_what_arrives_while_a_worker_stops_is_not_stranded(stage: Stage) -
     assert await stage.database.fetch_value("SELECT count(*) FROM jobs WHERE status <> 'COMPLETED' OR attempts <> 1") == 0
 
 
+async def test_an_answer_on_its_way_at_the_stop_is_not_stranded(stage: Stage, redis_wire: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis has handed the entry over, its answer is on the wire: a cancelled read would leave it in the list of a worker that is gone."""
+    monkeypatch.setattr("consumer.worker.BLOCK_SECONDS", 2.0)
+    running = await stage.start({"noop": noop}, roles=("worker",), redis_url=redis_wire.url, **NO_HELP)
+    await eventually(lambda: b"XREADGROUP" in redis_wire.requests, what="a read under way")
+    redis_wire.delay(0.2)
+    job_id = await stage.submit("noop")
+
+    async def handed_over() -> bool:
+        return (await stage.broker.depths())["pending"] == 1
+
+    await eventually(handed_over)
+    running.consumer.stop()
+    redis_wire.delay(0.0)
+    await running.task
+    row = await stage.row(job_id)
+    assert (row["status"], row["attempts"]) == (Status.COMPLETED, 1)
+    await stage.is_empty()
+
+
 async def _add_slowly(stage: Stage, count: int) -> None:
     for _ in range(count):
         await stage.submit("noop")

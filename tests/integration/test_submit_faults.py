@@ -90,6 +90,7 @@ async def test_a_commit_of_unknown_outcome_keeps_its_key(
         again = keyed("order-1")
         assert await submitter.submit([again]) == {again.id: new.id}
     assert await count(database) == 1
+    assert (await broker.depths())["normal"] == 1, "it is published as well"
 
 
 async def test_a_submit_that_gets_no_answer_in_time_is_refused_and_safe_to_repeat(
