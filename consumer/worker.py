@@ -93,6 +93,7 @@ class Worker:
             await self._recover(self._broker.ensure_groups)
         except (BrokerUnavailableError, DatabaseUnavailableError) as error:
             log.warning("worker_interrupted", error=str(error))
+            probe.reached("interrupted", error)
             self._in_doubt = True
             await pause_until(self._stop, AFTER_ERROR_SECONDS)
 

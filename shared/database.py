@@ -30,6 +30,7 @@ _BROKEN = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, crash recovery, cannot connect now
     asyncpg.InsufficientResourcesError,  # too many connections, disk full
+    asyncpg.ReadOnlySQLTransactionError,  # a standby: after a failover we are still, or again, connected to the wrong server
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.ReadOnlySQLTransactionError,  # a failover is under way: this server is no longer the one to write to
     asyncpg.InternalClientError,
