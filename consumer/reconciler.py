@@ -52,6 +52,9 @@ class Reconciler:
             await self._add_again(priority, await self._dispatch.moment(age + MARGIN_SECONDS))
         await self._bring_in()
         await self._reclaim_orphans()
+        if await self._broker.has_no_dead() and await self._dispatch.any_placed():
+            log.warning("rebuilding_dead_letters")
+            await self._rebuild_letters()
         await self._publish_letters(MARGIN_SECONDS)
 
     # Redis has lost something that we put there

@@ -32,6 +32,10 @@ log = get_log()
 ROLES = ("worker", "reaper", "delayer", "reconciler", "janitor")
 TIME_LIMITS_EVERY_SECONDS = 0.1
 STRAYS_EVERY_SECONDS = 2.5
+CATALOG_EVERY_SECONDS = 1.0  # until the types are published
+TYPES_ARE_KNOWN_SECONDS = 3600.0
+SETTLE_SECONDS = 4.0  # after the grace time, for handlers to obey and outcomes to be settled
+SERVICES_SECONDS = 2.0
 
 
 class Consumer:
@@ -54,13 +58,15 @@ class Consumer:
         self._reader = Broker(settings.redis_url, keys, settings.group, timeout=TIMEOUT_SECONDS + BLOCK_SECONDS)
         self._heartbeat = Heartbeat(settings, roles, registry.types() if "worker" in roles else (), self._on_lease)
         self._resources = Resources(settings)
+        self._types_are_known = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self.worker = self._make_worker() if "worker" in roles else None
 
     def _make_worker(self) -> Worker:
         claim, settle = self._databases["claim"], self._databases["settle"]
         triage = Triage(JobStore(claim), DispatchStore(claim), self._broker, self._settings.max_crashes)
-        settler = Settler(JobStore(settle), DispatchStore(settle), self._broker, triage)
+        after = Triage(JobStore(settle), DispatchStore(settle), self._broker, self._settings.max_crashes)
+        settler = Settler(JobStore(settle), self._broker, after)
         return Worker(self._settings, self._registry, JobStore(claim), self._broker, self._reader, triage, settler, self._resources.mapping)
 
     def _services(self) -> dict[str, tuple[float, Step]]:
@@ -74,6 +80,7 @@ class Consumer:
             "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases).step),
         }
         chosen = {name: step for name, step in steps.items() if name in self._roles}
+        chosen["catalog"] = (CATALOG_EVERY_SECONDS, self._publish_types)
         if self.worker is not None:
             chosen["time_limits"] = (TIME_LIMITS_EVERY_SECONDS, self.worker.enforce_time_limits)
             chosen["strays"] = (STRAYS_EVERY_SECONDS, self.worker.look_for_strays)
@@ -91,12 +98,15 @@ class Consumer:
             concurrency=self._settings.concurrency,
         )
         async with asyncio.TaskGroup() as tasks:
-            for name, (seconds, step) in self._services().items():
-                tasks.create_task(run_every(seconds, step, self._stop_services, name=name))
-            if self.worker is not None:
-                await self.worker.run()
+            services = [
+                tasks.create_task(run_every(seconds, step, self._stop_services, name=name), name=name)
+                for name, (seconds, step) in self._services().items()
+            ]
+            working = [tasks.create_task(self.worker.run(), name="worker")] if self.worker is not None else []
             await self._stop.wait()
+            await _end_within(self._settings.grace_seconds + SETTLE_SECONDS, working)
             self._stop_services.set()
+            await _end_within(SERVICES_SECONDS, services)
         await self._close()
 
     def stop(self) -> None:
@@ -108,12 +118,19 @@ class Consumer:
             self.worker.stop()
 
     async def _introduce(self) -> None:
-        """Tell both stores what they need to know of us; one that is away now hears it from the services, or from the next consumer."""
-        for deed in (publish(self._databases["upkeep"], self._registry.describe()), self._broker.ensure_groups()):
+        """Tell both stores what they need to know of us; one that is away now hears it from the services."""
+        for deed in (self._publish_types(), self._broker.ensure_groups()):
             try:
                 await deed
             except UnavailableError as error:
                 log.warning("store_unavailable", error=str(error))
+
+    async def _publish_types(self) -> float:
+        """Publish them once; again and again would let an old consumer take back what a new one has changed."""
+        if not self._types_are_known:
+            await publish(self._databases["upkeep"], self._registry.describe())
+            self._types_are_known = True
+        return TYPES_ARE_KNOWN_SECONDS
 
     def _on_lease(self, lease: Lease) -> None:
         if self.worker is not None and self._loop is not None:
@@ -128,8 +145,7 @@ class Consumer:
             except UnavailableError as error:
                 log.warning("consumer_not_dropped", consumer=name, error=str(error))
         await self._resources.close()
-        for database in self._databases.values():
-            await database.close()
+        await asyncio.gather(*(database.close() for database in self._databases.values()))
         await self._broker.close()
         await self._reader.close()
         log.info("consumer_stopped")
@@ -144,6 +160,16 @@ async def serve(settings: Settings, registry: Registry, roles: Sequence[str]) ->
     await consumer.run()
     if _handlers_run_on():
         os._exit(0)  # nothing can stop them, and they would keep the process alive
+
+
+async def _end_within(seconds: float, tasks: Sequence["asyncio.Task[None]"]) -> None:
+    """Wait for tasks that were told to end; cancel what waits for a store that is away. What it leaves is repaired as after a crash."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        log.error("ended_by_force", part=task.get_name())
+        task.cancel()
 
 
 def _handlers_run_on() -> bool:

@@ -14,7 +14,6 @@ from shared import metrics, probe
 from shared.batch import Batcher
 from shared.broker import Broker
 from shared.database import DataError
-from shared.dispatch_store import DispatchStore
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
 from shared.job_store import JobStore
 from shared.log import get_log
@@ -30,9 +29,8 @@ RETRY_SECONDS = 0.25
 class Settler:
     """Settles what the worker hands it, in batches."""
 
-    def __init__(self, jobs: JobStore, dispatch: DispatchStore, broker: Broker, triage: Triage) -> None:
+    def __init__(self, jobs: JobStore, broker: Broker, triage: Triage) -> None:
         self._jobs = jobs
-        self._dispatch = dispatch
         self._broker = broker
         self._triage = triage
         self._on_settled: Callable[[list[Attempt]], None] = lambda _: None
@@ -147,12 +145,10 @@ class Settler:
         return letters
 
     async def _place(self, pairs: list[tuple[Letter, Entry]]) -> None:
-        places = await self._broker.bury(pairs)
-        probe.reached("buried", pairs)
         try:
-            await self._dispatch.place_letters(places)
+            await self._triage.bury(pairs)
         except DatabaseUnavailableError as error:
-            log.warning("letters_left_to_the_reconciler", count=len(places), error=str(error))
+            log.warning("letters_left_to_the_reconciler", count=len(pairs), error=str(error))
 
     async def _hand_back(self, pile: list[Settled], lease_id: str) -> Iterable[str]:
         won = await self._jobs.hand_back([(attempt.job.id, attempt.job.attempt) for attempt, _ in pile], lease_id)

@@ -4,7 +4,7 @@ Every repair is idempotent; any worker and any reaper may do it, also twice.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -20,7 +20,7 @@ from shared.models import Entry, Letter, Reclaimed, Seen
 log = get_log()
 
 DEFER_SECONDS = 15.0
-ALONE_SECONDS = 1.0
+BUSY_SECONDS = 1.0
 
 
 class Verdict(Enum):
@@ -32,14 +32,17 @@ class Verdict(Enum):
     EXPIRE = "the job's start deadline passed"
     REQUEUE = "the job waits to run"
     DEFER = "the job waits for a worker that knows its type"
-    ALONE = "the job is a suspect, and another one runs here"
+    BUSY = "the job cannot run here now: another suspect does, or an attempt of its own that was lost with the database"
     RELEASE = "our own claim of which we never heard: hand it back"
     RECLAIM = "its worker is dead"
     UNKNOWN = "no such job"
 
 
-def judge(seen: Seen | None, *, own_lease: str | None, types: Collection[str] | None, suspicious_at: int = MANY) -> Verdict:
-    """Decide for one entry. `own_lease` and `types` are those of the worker that asks; a reaper has neither."""
+def judge(seen: Seen | None, *, own_lease: str | None, types: Collection[str] | None, busy_at: int = MANY) -> Verdict:
+    """Decide for one entry. `own_lease` and `types` are those of the worker that asks; a reaper has neither.
+
+    With `busy_at` crashes or more the job cannot run there now.
+    """
     if seen is None:
         return Verdict.UNKNOWN
     if seen.status in TERMINAL:
@@ -50,13 +53,13 @@ def judge(seen: Seen | None, *, own_lease: str | None, types: Collection[str] | 
         return Verdict.EXPIRE
     if seen.due_in > 0:
         return Verdict.POSTPONE
-    return Verdict.REQUEUE if types is None else _judge_waiting(seen, types, suspicious_at)
+    return Verdict.REQUEUE if types is None else _judge_waiting(seen, types, busy_at)
 
 
-def _judge_waiting(seen: Seen, types: Collection[str], suspicious_at: int) -> Verdict:
+def _judge_waiting(seen: Seen, types: Collection[str], busy_at: int) -> Verdict:
     if seen.type not in types:
         return Verdict.DEFER
-    return Verdict.ALONE if seen.crashes >= suspicious_at else Verdict.REQUEUE
+    return Verdict.BUSY if seen.crashes >= busy_at else Verdict.REQUEUE
 
 
 def _judge_running(seen: Seen, own_lease: str | None) -> Verdict:
@@ -67,7 +70,7 @@ def _judge_running(seen: Seen, own_lease: str | None) -> Verdict:
     return Verdict.LEAVE if own_lease is None else Verdict.ACK
 
 
-_DEFERRED = {Verdict.DEFER: DEFER_SECONDS, Verdict.ALONE: ALONE_SECONDS}
+_DEFERRED = {Verdict.DEFER: DEFER_SECONDS, Verdict.BUSY: BUSY_SECONDS}
 
 
 class Triage:
@@ -80,14 +83,17 @@ class Triage:
         self._max_crashes = max_crashes
         self._suspicious_at = suspicious_at(max_crashes)
 
-    async def sort_out(self, entries: Iterable[Entry], *, own_lease: str | None = None, types: Collection[str] | None = None) -> None:
-        """Do with each entry what its job's row demands."""
+    async def sort_out(
+        self, entries: Iterable[Entry], *, own_lease: str | None = None, types: Collection[str] | None = None, run_here: bool = False
+    ) -> None:
+        """Do with each entry what its job's row demands. `run_here`: the caller runs these jobs already, whatever their rows say."""
         entries = list(entries)
         seen = await self._jobs.inspect(list({entry.job_id for entry in entries if entry.job_id}))
+        busy_at = 0 if run_here else self._suspicious_at
         piles: dict[Verdict, list[Entry]] = defaultdict(list)
         for entry in entries:
             job = seen.get(entry.job_id or "")
-            piles[judge(job, own_lease=own_lease, types=types, suspicious_at=self._suspicious_at)].append(entry)
+            piles[judge(job, own_lease=own_lease, types=types, busy_at=busy_at)].append(entry)
         for verdict, pile in piles.items():
             await self._carry_out(verdict, pile, seen, own_lease or "")
         probe.reached("triaged", piles)
@@ -100,9 +106,17 @@ class Triage:
             log.warning("job_reclaimed", job_id=job.id, dead=job.letter is not None)
         await self._broker.publish((job.priority, job.id) for job in reclaimed if job.letter is None)
         if letters := [(job.letter, None) for job in reclaimed if job.letter]:
-            await self._dispatch.place_letters(await self._broker.bury(letters))
+            await self.bury(letters)
         await self._broker.ack(entries)
         return reclaimed
+
+    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> None:
+        """Put letters of dead jobs into the DLQ stream, once each, drop the jobs' entries, and note where the letters are."""
+        places = await self._broker.bury(letters)
+        probe.reached("buried", letters)
+        placed = await self._dispatch.place_letters(places)
+        if surplus := [place for job_id, place in places.items() if job_id not in placed]:
+            await self._broker.forget_dead(surplus)
 
     async def _carry_out(self, verdict: Verdict, pile: list[Entry], seen: dict[str, Seen], own_lease: str) -> None:
         ids = {entry.job_id or "" for entry in pile}

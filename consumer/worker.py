@@ -162,7 +162,7 @@ class Worker:
         if unclaimed:
             await self._triage.sort_out(unclaimed, own_lease=lease.id, types=self._types)
         if strays:  # own_lease is empty: a second entry of a job that runs here is dropped, its claim is not handed back
-            await self._triage.sort_out(strays, own_lease="", types=self._types)
+            await self._triage.sort_out(strays, own_lease="", types=self._types, run_here=True)
 
     # Run
 

@@ -161,6 +161,11 @@ class Broker:
                 return
             last = f"({page[-1][0].decode()}"
 
+    async def has_no_dead(self) -> bool:
+        """Whether there is no DLQ stream at all: none was ever made, or it is lost."""
+        with _translated():
+            return not await self.client.exists(self.keys.dlq)
+
     async def forget_dead(self, places: Sequence[str]) -> None:
         """Remove letters from the DLQ stream."""
         with _translated():
@@ -268,7 +273,7 @@ def _translated() -> Iterator[None]:
         raise BrokerUnavailableError(f"Redis refused: {error}") from error
     except (RedisError, OSError, TimeoutError) as error:
         raise BrokerUnavailableError(
-            f"Redis is unavailable: {error or type(error).__name__}", "is it running, and is REDIS_URL right?"
+            f"Redis is unavailable: {str(error) or type(error).__name__}", "is it running, and is REDIS_URL right?"
         ) from error
 
 

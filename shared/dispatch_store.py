@@ -47,9 +47,13 @@ class DispatchStore:
             rows = await transaction.fetch(SQL["unplaced_letters"], older_than, PAGE)
             yield [Letter(*row) for row in rows], Placing(transaction)
 
-    async def place_letters(self, entry_ids: dict[str, str]) -> None:
-        """Note where the letters of these jobs are in the DLQ stream."""
-        await self._database.fetch(SQL["place_letters"], list(entry_ids), list(entry_ids.values()))
+    async def place_letters(self, entry_ids: dict[str, str]) -> set[str]:
+        """Note where the letters of these jobs are in the DLQ stream; return the jobs whose letters had no other place."""
+        return {row[0] for row in await self._database.fetch(SQL["place_letters"], list(entry_ids), list(entry_ids.values()))}
+
+    async def any_placed(self) -> bool:
+        """Whether the DLQ stream should hold any letter."""
+        return bool(await self._database.fetch_value(SQL["any_placed"]))
 
     async def unplace_letters(self) -> None:
         """Forget where letters are: the DLQ stream is gone."""

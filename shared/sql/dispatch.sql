@@ -33,8 +33,13 @@ WHERE dead_letters.entry_id IS NULL AND dead_letters.dead_at < now() - make_inte
 ORDER BY dead_letters.dead_at LIMIT $2 FOR UPDATE OF dead_letters SKIP LOCKED;
 
 -- name: place_letters
+-- Who is late does not win: a reconciler may have put the letter elsewhere, or the job was replayed. Returns the letters that are there now.
 UPDATE dead_letters SET entry_id = placed.entry_id FROM unnest($1::uuid[], $2::text[]) AS placed (job_id, entry_id)
-WHERE dead_letters.job_id = placed.job_id;
+WHERE dead_letters.job_id = placed.job_id AND (dead_letters.entry_id IS NULL OR dead_letters.entry_id = placed.entry_id)
+RETURNING dead_letters.job_id::text;
+
+-- name: any_placed
+SELECT EXISTS (SELECT FROM dead_letters WHERE entry_id IS NOT NULL);
 
 -- name: unplace_letters
 UPDATE dead_letters SET entry_id = NULL WHERE entry_id IS NOT NULL;

@@ -26,7 +26,8 @@ class Desk:
 
     def __init__(self, jobs: JobStore, dispatch: DispatchStore, leases: LeaseStore, broker: Broker, lease: Lease) -> None:
         self.jobs, self.dispatch, self.broker, self.lease = jobs, dispatch, broker, lease
-        self.reconciler = Reconciler(dispatch, leases, broker, Triage(jobs, dispatch, broker, 3))
+        self.triage = Triage(jobs, dispatch, broker, 3)
+        self.reconciler = Reconciler(dispatch, leases, broker, self.triage)
 
     async def dead(self, count: int) -> dict[str, Letter]:
         """Bury so many jobs in PostgreSQL; Redis knows nothing of them."""
@@ -140,3 +141,18 @@ async def test_a_worker_that_cannot_reach_redis_leaves_its_letter_to_the_reconci
     [letter] = await eventually(stage.letters)
     assert letter["id"] == row["id"]
     await eventually(stage.is_empty)
+
+
+async def test_who_adds_a_letter_late_takes_it_back(desk: Desk, database: Database) -> None:
+    """A worker that adds its letter after a reconciler did, or after the job was replayed, leaves no second one."""
+    letters = await desk.dead(2)
+    replayed, _ = letters
+    await desk.broker.client.delete(desk.broker.keys.epoch)
+    await desk.reconciler.step()
+    before = await desk.in_stream()
+    await desk.triage.bury([(letter, None) for letter in letters.values()])
+    assert await desk.in_stream() == before == await table(database)
+    [job] = await desk.jobs.replay([replayed])
+    await desk.broker.forget_dead([job.entry_id or ""])
+    await desk.triage.bury([(letters[replayed], None)])
+    assert await desk.in_stream() == await table(database)

@@ -22,7 +22,7 @@ from tests.support.stack import Stack
 async def stack(settings: Settings, tmp_path: Path) -> AsyncIterator[Stack]:
     """No process yet; those that the test starts are gone afterwards."""
     running = Stack(settings, tmp_path)
-    await running.learn_types()
+    await running.prepare()
     yield running
     await running.close()
 
@@ -73,6 +73,6 @@ async def fragile(servers: Servers, tmp_path: Path) -> AsyncIterator[Stack]:
     settings = Settings(database_url=url, redis_url=servers.valkey.url, port=free_port(), test_types=True)
     running = Stack(replace(settings, data_dir=tmp_path / "data", output_dir=tmp_path / "output"), tmp_path)
     await running.broker.client.flushall()
-    await running.learn_types()
+    await running.prepare()
     yield running
     await running.close()

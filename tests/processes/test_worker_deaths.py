@@ -25,41 +25,23 @@ async def test_kill_mid_job_runs_again_in_time(stack: Stack) -> None:
         assert (await stack.attempts(job_id))[0]["outcome"] == "lost"
 
 
-async def test_kill_between_settle_and_ack(stack: Stack) -> None:
-    """A job that was settled but not acknowledged does not run again."""
+async def test_kill_at_every_step(stack: Stack) -> None:
+    """Killed after the read, the claim, the handler or the settle: the job runs again where it must, and only there."""
     await stack.producer()
-    first = await stack.consumer(probes="settled=kill")
-    job_id = await stack.submit()
-    assert await first.ended() == -9
-    assert (await stack.row(job_id))["state"] == "COMPLETED"
-    assert (await stack.broker.depths())["pending"] == 1
+    jobs = {}
+    for step in ("read", "claimed", "settling", "settled"):
+        jobs[step] = await stack.submit(payload={"seconds": 0.01})
+        victim = await stack.consumer(probes=f"{step}=kill", ready=False)
+        assert await victim.ended() == -9
+    assert (await stack.row(jobs["settled"]))["state"] == "COMPLETED"
+    assert (await stack.broker.depths())["pending"] == 4
     await stack.consumer()
     await stack.check_promise()
-    assert not stack.started_twice()
-
-
-async def test_kill_between_read_and_claim(stack: Stack) -> None:
-    """An entry that was read and never claimed comes to another worker; the job counts no crash."""
-    await stack.producer()
-    job_id = await stack.submit()
-    first = await stack.consumer(probes="read=kill", ready=False)
-    assert await first.ended() == -9
-    await stack.consumer()
-    await stack.check_promise()
-    row = await stack.row(job_id)
-    assert (row["state"], row["attempts"], row["crashes"]) == ("COMPLETED", 1, 0)
-
-
-async def test_kill_after_claim(stack: Stack) -> None:
-    """A job that was claimed and hardly begun is taken from the dead worker and counts one crash."""
-    await stack.producer()
-    job_id = await stack.submit()
-    first = await stack.consumer(probes="claimed=kill", ready=False)
-    assert await first.ended() == -9
-    await stack.consumer()
-    await stack.check_promise()
-    row = await stack.row(job_id)
-    assert (row["state"], row["attempts"], row["crashes"], row["failures"]) == ("COMPLETED", 2, 1, 0)
+    fates = {}
+    for step, job_id in jobs.items():
+        row = await stack.row(job_id)
+        fates[step] = (row["attempts"], row["crashes"], row["failures"], len(stack.events("end", {job_id})))
+    assert fates == {"read": (1, 0, 0, 1), "claimed": (2, 1, 0, 1), "settling": (2, 1, 0, 2), "settled": (1, 0, 0, 1)}
 
 
 async def test_kill_under_load(stack: Stack) -> None:
@@ -91,39 +73,26 @@ async def test_only_consumer_killed_and_restarted(stack: Stack) -> None:
 
 
 async def test_frozen_past_its_lease(stack: Stack) -> None:
-    """A worker that sleeps past its lease loses its jobs; its late settle is refused, and it goes on under a new lease."""
-    await stack.producer()
-    first = await stack.consumer()
-    slow = await stack.submit(payload={"seconds": 0.5})
-    await stack.started(slow)
-    first.stop()
-    second = await stack.consumer()
-    await eventually(lambda: stack.events("end", {slow}), 20, "the end elsewhere")
-    first.cont()
-    await first.says("lease_lost")
-    second.terminate()  # whoever takes the next job is the one that was woken
-    assert await second.ended() == 0
-    later = await stack.submit()
-    assert (await stack.started(later)).pid == first.pid
-    await stack.check_promise()
-    row = await stack.row(slow)
-    assert (row["attempts"], int(row["worker"].split(":")[-2])) == (2, second.pid)
-    assert [attempt["outcome"] for attempt in await stack.attempts(slow)] == ["lost"]
-
-
-async def test_frozen_before_its_settle(stack: Stack) -> None:
-    """A worker that freezes with the outcome in its hand finds, when it wakes, that the job is another's."""
+    """A worker that freezes past its lease loses its jobs, has its late settle refused, and goes on under a new lease."""
     await stack.producer()
     first = await stack.consumer(probes="settling=stop")
-    job_id = await stack.submit()
+    running = await stack.submit(payload={"seconds": 0.8})
+    await stack.started(running)
+    settling = await stack.submit()
     await first.frozen()
     second = await stack.consumer()
-    again = await stack.started(job_id, attempt=2, within=20)
-    assert again.pid == second.pid
+    await eventually(lambda: {event.job_id for event in stack.events("end") if event.pid == second.pid} == {running, settling}, 20)
     first.cont()
+    await first.says("lease_lost")
     await first.says("settle_not_ours")
+    second.terminate()  # whoever takes the next job is the one that was woken
+    assert await second.ended() == 0
+    assert (await stack.started(await stack.submit())).pid == first.pid
     await stack.check_promise()
-    assert (await stack.row(job_id))["attempts"] == 2
+    for job_id in (running, settling):
+        row = await stack.row(job_id)
+        assert (row["attempts"], int(row["worker"].split(":")[-2])) == (2, second.pid)
+        assert [attempt["outcome"] for attempt in await stack.attempts(job_id)] == ["lost"]
 
 
 async def test_frozen_for_less_than_its_lease(stack: Stack) -> None:

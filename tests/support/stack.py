@@ -18,6 +18,7 @@ from consumer import registry
 from shared.broker import REAPER, Broker
 from shared.catalog_store import publish
 from shared.database import Database, Row
+from shared.dispatch_store import DispatchStore
 from shared.embedded.process import Process
 from shared.errors import UnavailableError
 from shared.keys import Keys
@@ -161,10 +162,16 @@ class Stack:
                 return response.status == 200
         return False
 
-    async def learn_types(self) -> None:
-        """Put the test's job types into the catalog, so that producers take them before the first consumer starts."""
+    async def prepare(self) -> None:
+        """Leave things as if a consumer had run here before: job types in the catalog, consumer groups, the epoch.
+
+        So producers take jobs before the first consumer starts, and none begins with a rebuild that would repair what a test broke.
+        """
         known = registry.load(Settings(test_types=True, handlers=(recording_handlers.__name__,)))
         await publish(self.database, known.describe())
+        await self.broker.ensure_groups()
+        await DispatchStore(self.database).set_epoch(self.broker.keys.base, "of the test")
+        await self.broker.set_epoch("of the test")
 
     # Jobs
 
