@@ -6,6 +6,7 @@ every entry of its time was read. Nothing else is added again, so a long backlog
 
 import logging
 import secrets
+import time
 from datetime import datetime
 
 from consumer.triage import Triage
@@ -34,6 +35,7 @@ class Reconciler:
         self._broker = broker
         self._triage = triage
         self._horizon: datetime | None = None  # what becomes due until then is in the ZSET
+        self._orphans_sought_at: float | None = None  # by the monotonic clock; None: never, so whoever died long ago is unknown
 
     async def step(self) -> None:
         """One pass."""
@@ -110,10 +112,13 @@ class Reconciler:
     # Jobs whose worker is dead and that no entry leads to
 
     async def _reclaim_orphans(self) -> None:
-        if await self._leases.any_died(ORPHANS_FOR_SECONDS):
+        now = time.monotonic()
+        unseen = None if self._orphans_sought_at is None else now - self._orphans_sought_at
+        if unseen is None or await self._leases.any_died(unseen + ORPHANS_FOR_SECONDS):
             while ids := await self._dispatch.orphans():
                 if not await self._triage.reclaim(ids) or len(ids) < PAGE:
                     break
+        self._orphans_sought_at = now
 
     # Letters that are missing in the DLQ
 

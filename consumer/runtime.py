@@ -1,9 +1,9 @@
 """Puts the parts of a consumer process together, runs them, and ends them in order."""
 
 import asyncio
-import gc
 import os
 import signal
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +14,7 @@ from consumer.registry import Registry
 from consumer.resources import Resources
 from consumer.settler import Settler
 from consumer.triage import Triage
-from consumer.worker import BLOCK_SECONDS, Worker
+from consumer.worker import BLOCK_SECONDS, HANDLER_THREADS, Worker
 from shared.broker import TIMEOUT_SECONDS, Broker
 from shared.catalog_store import publish
 from shared.database import BY_KEY, Database
@@ -90,7 +90,6 @@ class Consumer:
             types=self._registry.types(),
             concurrency=self._settings.concurrency,
         )
-        gc.freeze()  # what is loaded by now stays: the collector need not look at it again
         async with asyncio.TaskGroup() as tasks:
             for name, (seconds, step) in self._services().items():
                 tasks.create_task(run_every(seconds, step, self._stop_services, name=name))
@@ -143,8 +142,14 @@ async def serve(settings: Settings, registry: Registry, roles: Sequence[str]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal(consumer, number))
     await consumer.run()
-    if consumer.worker is not None and consumer.worker.abandoned:
-        os._exit(0)  # threads of abandoned handlers would keep the process alive
+    if _handlers_run_on():
+        os._exit(0)  # nothing can stop them, and they would keep the process alive
+
+
+def _handlers_run_on() -> bool:
+    """Whether handlers ignore that their attempts are over (time is up, lease lost, handed back): as tasks, or in threads."""
+    threads = any(thread.name.startswith(HANDLER_THREADS) for thread in threading.enumerate())
+    return threads or bool(asyncio.all_tasks() - {asyncio.current_task()})
 
 
 def _on_signal(consumer: Consumer, number: int) -> Callable[[], Any]:

@@ -8,10 +8,11 @@ from collections.abc import Collection, Iterable
 from datetime import UTC, datetime
 from enum import Enum
 
+from consumer.suspects import suspicious_at
 from shared import metrics, probe
 from shared.broker import Broker
 from shared.dispatch_store import DispatchStore
-from shared.job_store import JobStore
+from shared.job_store import MANY, JobStore
 from shared.lifecycle import TERMINAL, Status
 from shared.log import get_log
 from shared.models import Entry, Letter, Reclaimed, Seen
@@ -19,6 +20,7 @@ from shared.models import Entry, Letter, Reclaimed, Seen
 log = get_log()
 
 DEFER_SECONDS = 15.0
+ALONE_SECONDS = 1.0
 
 
 class Verdict(Enum):
@@ -30,12 +32,13 @@ class Verdict(Enum):
     EXPIRE = "the job's start deadline passed"
     REQUEUE = "the job waits to run"
     DEFER = "the job waits for a worker that knows its type"
+    ALONE = "the job is a suspect, and another one runs here"
     RELEASE = "our own claim of which we never heard: hand it back"
     RECLAIM = "its worker is dead"
     UNKNOWN = "no such job"
 
 
-def judge(seen: Seen | None, *, own_lease: str | None, types: Collection[str] | None) -> Verdict:
+def judge(seen: Seen | None, *, own_lease: str | None, types: Collection[str] | None, suspicious_at: int = MANY) -> Verdict:
     """Decide for one entry. `own_lease` and `types` are those of the worker that asks; a reaper has neither."""
     if seen is None:
         return Verdict.UNKNOWN
@@ -47,7 +50,13 @@ def judge(seen: Seen | None, *, own_lease: str | None, types: Collection[str] | 
         return Verdict.EXPIRE
     if seen.due_in > 0:
         return Verdict.POSTPONE
-    return Verdict.REQUEUE if types is None or seen.type in types else Verdict.DEFER
+    return Verdict.REQUEUE if types is None else _judge_waiting(seen, types, suspicious_at)
+
+
+def _judge_waiting(seen: Seen, types: Collection[str], suspicious_at: int) -> Verdict:
+    if seen.type not in types:
+        return Verdict.DEFER
+    return Verdict.ALONE if seen.crashes >= suspicious_at else Verdict.REQUEUE
 
 
 def _judge_running(seen: Seen, own_lease: str | None) -> Verdict:
@@ -58,6 +67,9 @@ def _judge_running(seen: Seen, own_lease: str | None) -> Verdict:
     return Verdict.LEAVE if own_lease is None else Verdict.ACK
 
 
+_DEFERRED = {Verdict.DEFER: DEFER_SECONDS, Verdict.ALONE: ALONE_SECONDS}
+
+
 class Triage:
     """Carries the verdicts out."""
 
@@ -66,6 +78,7 @@ class Triage:
         self._dispatch = dispatch
         self._broker = broker
         self._max_crashes = max_crashes
+        self._suspicious_at = suspicious_at(max_crashes)
 
     async def sort_out(self, entries: Iterable[Entry], *, own_lease: str | None = None, types: Collection[str] | None = None) -> None:
         """Do with each entry what its job's row demands."""
@@ -73,7 +86,8 @@ class Triage:
         seen = await self._jobs.inspect(list({entry.job_id for entry in entries if entry.job_id}))
         piles: dict[Verdict, list[Entry]] = defaultdict(list)
         for entry in entries:
-            piles[judge(seen.get(entry.job_id or ""), own_lease=own_lease, types=types)].append(entry)
+            job = seen.get(entry.job_id or "")
+            piles[judge(job, own_lease=own_lease, types=types, suspicious_at=self._suspicious_at)].append(entry)
         for verdict, pile in piles.items():
             await self._carry_out(verdict, pile, seen, own_lease or "")
         probe.reached("triaged", piles)
@@ -112,8 +126,8 @@ class Triage:
             await self._jobs.expire(list(due_in))
             await self._broker.ack(pile)
         elif verdict is not Verdict.LEAVE:
-            if verdict is Verdict.DEFER:
-                due_in |= await self._jobs.defer(list(due_in), DEFER_SECONDS)
+            if verdict in _DEFERRED:
+                due_in |= await self._jobs.defer(list(due_in), _DEFERRED[verdict])
             await self._broker.postpone((entry, due_in[entry.job_id or ""]) for entry in pile)
 
     async def _bury_strangers(self, pile: list[Entry]) -> None:

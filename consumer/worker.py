@@ -15,6 +15,7 @@ from consumer.every import pause_until
 from consumer.outcome import Abort, Outcome, decide
 from consumer.registry import Registry
 from consumer.settler import Settler
+from consumer.suspects import Suspects
 from consumer.triage import Triage
 from shared import metrics, probe
 from shared.broker import Broker, GroupMissingError
@@ -28,6 +29,7 @@ log = get_log()
 
 BLOCK_SECONDS = 1.0  # how long a read waits; also how long a stop may have to wait for it
 AFTER_ERROR_SECONDS = 0.25
+HANDLER_THREADS = "handler"  # how the names of threads begin in which handlers run
 OBEY_SECONDS = 5.0  # a handler that was told to stop and runs on after so long is abandoned
 LEAST_URGENT_FIRST_EVERY = 8  # reads; so that a flood of urgent jobs cannot starve the others
 UNSETTLED_PER_SLOT = 4  # jobs that ended but are not settled yet; more than that and reading pauses
@@ -51,12 +53,13 @@ class Worker:
         self._handlers = registry.handlers
         self._types = registry.types()
         self._jobs = jobs
+        self._suspects = Suspects(jobs, settings.max_crashes)
         self._broker = broker
         self._reader = reader  # its connection may be blocked by a waiting read
         self._triage = triage
         self._settler = settler
         self._resources = resources
-        self._threads = ThreadPoolExecutor(min(settings.concurrency, 64), thread_name_prefix="handler")
+        self._threads = ThreadPoolExecutor(min(settings.concurrency, 64), thread_name_prefix=HANDLER_THREADS)
         self._lease: Lease | None = None
         self._has_lease = asyncio.Event()
         self._in_flight: dict[str, Attempt] = {}  # claimed and not settled, by job id
@@ -145,10 +148,11 @@ class Worker:
             else:
                 fresh[entry.job_id] = entry
         lease = self._current_lease()
-        claimed = await self._jobs.claim(list(fresh), lease, self._types) if fresh else ()
-        now = asyncio.get_running_loop().time()
-        for job in claimed:
-            self._start(job, fresh.pop(job.id), lease, now)
+        if fresh:
+            self._start_all(await self._jobs.claim(list(fresh), lease, self._types, self._suspects.crashes), fresh, lease)
+        if fresh:
+            for attempt in self._start_all(await self._suspects.claim_one(fresh, lease, self._types), fresh, lease):
+                self._suspects.note(attempt)
         probe.reached("claimed", entries)
         if fresh or strays:
             await self._sort_out([*fresh.values()], strays, lease)
@@ -161,7 +165,12 @@ class Worker:
 
     # Run
 
-    def _start(self, job: Claimed, entry: Entry, lease: Lease, now: float) -> None:
+    def _start_all(self, claimed: Iterable[Claimed], entries: dict[str, Entry], lease: Lease) -> list[Attempt]:
+        """Start these jobs and take their entries out of `entries`. None if the lease was lost meanwhile: triage then hands them back."""
+        now = asyncio.get_running_loop().time()
+        return [self._start(job, entries.pop(job.id), lease, now) for job in claimed] if lease is self._lease else []
+
+    def _start(self, job: Claimed, entry: Entry, lease: Lease, now: float) -> Attempt:
         limit = job.timeout or self._settings.job_timeout_seconds
         attempt = Attempt(job, entry, lease, self._handlers[job.type], JobContext(job, self._resources), limit, now)
         self._in_flight[job.id] = attempt
@@ -170,6 +179,7 @@ class Worker:
             self._end(attempt, Abort())
         else:
             attempt.task = asyncio.create_task(self._attempt(attempt))
+        return attempt
 
     async def _attempt(self, attempt: Attempt) -> None:
         ending = await run_handler(attempt, self._threads)

@@ -9,7 +9,7 @@ from aiohttp import web
 from producer.body import MAX_BULK_BYTES
 from producer.catalog import REFRESH_SECONDS, Catalog
 from producer.connections import BoundedConnections
-from producer.guard import Guard
+from producer.guard import Guard, no_route
 from producer.jobs_api import JobsApi
 from producer.publisher import Publisher
 from producer.queue_api import QueueApi
@@ -50,10 +50,13 @@ class Producer:
         views = JobViews(self._readers)
         queue_api = QueueApi(views, self._broker, self._stop.is_set)
         jobs_api = JobsApi(self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker)
-        app = web.Application(client_max_size=MAX_BULK_BYTES, middlewares=[Guard(self._settings.api_keys).middleware()])
+        guard = Guard(self._settings.api_keys)
+        app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):
             for method, path, handler in (*queue_api.routes(), *jobs_api.routes()):
-                app.router.add_route(method, prefix + path, handler)
+                for verb in (method, *(("HEAD",) if method == "GET" else ())):
+                    app.router.add_route(verb, prefix + path, guard.around(handler))
+        app.router.add_route("*", "/{path:.*}", guard.around(no_route))
         return app
 
     async def run(self) -> None:

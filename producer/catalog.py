@@ -47,6 +47,7 @@ class Catalog:
         self._databases = databases
         self._names: dict[str, KnownType] = {}
         self._refreshed_at = float("-inf")
+        self._looked_at = float("-inf")  # whether or not there was an answer
 
     @property
     def loaded(self) -> bool:
@@ -55,6 +56,7 @@ class Catalog:
 
     async def refresh(self) -> None:
         """Read the catalog; validators of types that did not change are kept."""
+        self._looked_at = time.monotonic()
         infos = await known_types(self._databases.any())
         self._refreshed_at = time.monotonic()
         kept = {kind.type: kind for kind in self._names.values()}
@@ -64,7 +66,7 @@ class Catalog:
 
     async def refresh_for(self, name: str) -> None:
         """Look whether an unknown type has just been published."""
-        if name not in self._names and time.monotonic() - self._refreshed_at > MISS_SECONDS:
+        if name not in self._names and time.monotonic() - self._looked_at > MISS_SECONDS:
             try:
                 await self.refresh()
             except UnavailableError as error:
@@ -89,8 +91,8 @@ class Catalog:
 def _known(info: TypeInfo) -> KnownType | None:
     try:
         return KnownType(info)
-    except ValueError as error:
-        log.warning("schema_refused", job_type=info.type, error=str(error))
+    except Exception as error:  # noqa: BLE001 - whatever a row holds, the other types must not suffer
+        log.warning("type_refused", job_type=info.type, error=str(error))
         return None
 
 

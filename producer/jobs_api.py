@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import UTC
 from typing import Any
 
 import msgspec
 from aiohttp import hdrs, web
 
 from producer import cursor, requests
+from producer.accepted import accepted
 from producer.body import job_items, json_body
 from producer.catalog import Catalog
 from producer.problems import ProblemError, invalid, not_found
@@ -73,18 +75,14 @@ class JobsApi:
 
     # Submit
 
-    async def submit(self, request: web.Request) -> web.Response:
+    async def submit(self, request: web.Request) -> web.StreamResponse:
         """POST /jobs: one job. 202 when it is committed, 200 when its idempotency key was known."""
         body = await json_body(request)
         job = await self._parsed(body, request.headers.get(IDEMPOTENCY_KEY))
         replayed = await self._submitter.submit((job,))
         if replayed:
             return await self._replayed(replayed[job.id])
-        return web.Response(
-            body=_encode(_receipt(job)),
-            status=202,
-            headers={hdrs.LOCATION: f"/jobs/{job.id}", hdrs.CONTENT_TYPE: "application/json"},
-        )
+        return accepted(request, job)
 
     async def submit_bulk(self, request: web.Request) -> web.Response:
         """POST /jobs/bulk: up to 10,000 jobs, all or nothing."""
@@ -134,7 +132,8 @@ class JobsApi:
         """GET /jobs/{id}."""
         view = await self._found(request)
         tag = f'"{view.attempts}-{int(view.updated_at.timestamp() * 1e6):x}"'
-        if tag in request.headers.get(hdrs.IF_NONE_MATCH, ""):
+        known = request.headers.get(hdrs.IF_NONE_MATCH, "")
+        if tag in known or known == "*":
             return web.Response(status=304, headers={hdrs.ETAG: tag})
         return answer(view, headers={hdrs.ETAG: tag})
 
@@ -217,17 +216,6 @@ class JobsApi:
             log.warning("letter_not_removed", job_id=job_id, error=str(error))
 
 
-def _receipt(job: NewJob) -> dict[str, Any]:
-    waits = bool(job.delay) or job.run_at is not None
-    return {
-        "id": job.id,
-        "type": job.type,
-        "status": "SCHEDULED" if waits else "PENDING",
-        "queue": job.queue,
-        "priority": job.priority,
-    }
-
-
 def _job_id(request: web.Request) -> str:
     text = request.match_info["id"]
     job_id = parse_id(text)
@@ -255,11 +243,10 @@ _FILTERS = ("status", "type", "queue", "priority", "tag", "q", "created_after", 
 
 
 def _filter(query: Any, allowed: Sequence[str] = _FILTERS) -> tuple[Filter, int]:
-    if unknown := [name for name in query if name not in allowed]:
-        raise invalid(f"unknown parameter {unknown[0][:50]!r}; known: {', '.join(allowed)}", f"/{unknown[0][:50]}")
+    _check_names(query, allowed)
     given = {name: value for name, value in query.items() if name not in {"limit", "cursor"}}
-    if any("\x00" in value for value in given.values()):
-        raise invalid("a parameter must not contain NUL")
+    if any("\x00" in value or not _is_text(value) for value in given.values()):
+        raise invalid("a parameter must be text in UTF-8 without NUL")
     if "status" in given:
         given["status"] = given["status"].upper().split(",")
     if given.get("priority", "normal") not in PRIORITIES:
@@ -267,12 +254,30 @@ def _filter(query: Any, allowed: Sequence[str] = _FILTERS) -> tuple[Filter, int]
     if "cursor" in query:
         given["before_id"] = cursor.decode(query["cursor"])
     try:
-        return msgspec.convert(given, Filter, strict=False), _limit(query.get("limit", str(DEFAULT_LISTED)))
-    except msgspec.ValidationError as error:
-        raise invalid(str(error)) from error
+        wanted = msgspec.convert(given, Filter, strict=False)
+        for moment in (wanted.created_after, wanted.created_before):
+            _ = moment and moment.astimezone(UTC)  # the first and last hours of the calendar have no UTC
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise invalid(f"{error}; times look like 2026-01-31T12:00:00Z, and in a URL + is written %2B") from error
+    return wanted, _limit(query.get("limit", str(DEFAULT_LISTED)))
+
+
+def _check_names(query: Any, allowed: Sequence[str]) -> None:
+    if unknown := [name for name in query if name not in allowed]:
+        raise invalid(f"unknown parameter {unknown[0][:50]!r}; known: {', '.join(allowed)}")
+    if twice := [name for name in query if len(query.getall(name)) > 1]:
+        raise invalid(f"the parameter {twice[0]} is given twice; several states are written status=PENDING,FAILED", f"/{twice[0]}")
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= MOST_LISTED):
+    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MOST_LISTED):
         raise invalid(f"limit must be from 1 to {MOST_LISTED}", "/limit")
     return int(text)

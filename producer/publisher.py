@@ -68,4 +68,6 @@ class Publisher:
                     return
                 await asyncio.sleep(RETRY_SECONDS)
                 continue
+            except Exception:
+                log.exception("publish_left_to_the_reconciler", count=len(batch))
             return

@@ -16,7 +16,7 @@ from shared.models import NewJob
 MAX_JOB_BYTES = 1024 * 1024
 LONGEST_DELAY_SECONDS = 10 * 365 * 86_400
 
-Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Name = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+\Z")]
 Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 
@@ -41,16 +41,16 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True):
 
     type: Name
     payload: msgspec.Raw = msgspec.Raw(b"{}")
-    queue: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}$")] = "default"
+    queue: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.\-]{1,64}\Z")] = "default"
     priority: Literal["high", "normal", "low"] = "normal"
-    idempotency_key: Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+$")] | None = None
+    idempotency_key: Annotated[str, Meta(min_length=1, max_length=255, pattern=r"^[\x21-\x7e]+\Z")] | None = None
     delay: Annotated[float, Meta(ge=0, le=LONGEST_DELAY_SECONDS)] | None = None
     run_at: Annotated[datetime, Meta(tz=True)] | None = None
     max_attempts: Annotated[int, Meta(ge=1, le=1000)] | None = None
     backoff: Exponential | Fixed | None = None
     timeout: Seconds | None = None
     expires_in: Annotated[float, Meta(gt=0, le=LONGEST_DELAY_SECONDS)] | None = None
-    tags: Annotated[list[Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00]+$")]], Meta(max_length=20)] | None = None
+    tags: Annotated[list[Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00]+\Z")]], Meta(max_length=20)] | None = None
 
 
 _submission = msgspec.json.Decoder(Submission).decode
@@ -66,12 +66,14 @@ def parse(body: bytes, catalog: Catalog, idempotency_key: str | None = None) -> 
     if len(body) > MAX_JOB_BYTES:
         raise ProblemError(413, f"a job may have {MAX_JOB_BYTES} bytes, this one has {len(body)}")
     wish = _decoded(body)
-    payload = _payload(wish.payload)
-    kind = catalog.find(wish.type)
-    kind.validate(payload)
-    _check_times(wish)
-    key = _key(wish, idempotency_key)
-    return _new_job(wish, kind, key, _fingerprint(wish, kind, payload) if key else b"")
+    try:
+        payload = _payload(wish.payload)
+        kind = catalog.find(wish.type)
+        kind.validate(payload)
+        key = _key(wish, idempotency_key)
+        return _new_job(wish, kind, key, _fingerprint(wish, kind, payload) if key else b"")
+    except RecursionError as error:
+        raise _problem(error, "/payload") from error
 
 
 def _decoded(body: bytes) -> Submission:
@@ -85,7 +87,7 @@ def _payload(raw: msgspec.Raw) -> dict[str, Any]:
     data = bytes(raw)
     try:
         value = _value(data)
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise _problem(error, "/payload") from error
     if not isinstance(value, dict):
         raise _invalid("the payload must be an object", "/payload")
@@ -128,13 +130,16 @@ def _invalid(detail: str, pointer: str) -> ProblemError:
     return ProblemError(422, f"invalid job: {detail}", errors=[{"pointer": pointer, "detail": detail}])
 
 
-def _check_times(wish: Submission) -> None:
+def _run_at(wish: Submission) -> datetime | None:
+    """When to run, None for now: a time that is over may also be one that PostgreSQL cannot hold."""
     if wish.run_at is None:
-        return
+        return None
     if wish.delay is not None:
         raise _invalid("give delay or run_at, not both", "/run_at")
-    if wish.run_at > datetime.now(UTC) + timedelta(seconds=LONGEST_DELAY_SECONDS):
+    now = datetime.now(UTC)
+    if wish.run_at > now + timedelta(seconds=LONGEST_DELAY_SECONDS):
         raise _invalid("must be within ten years", "/run_at")
+    return wish.run_at if wish.run_at > now else None
 
 
 def _key(wish: Submission, header: str | None) -> str | None:
@@ -162,7 +167,7 @@ def _new_job(wish: Submission, kind: KnownType, key: str | None, fingerprint: by
         queue=wish.queue,
         priority=wish.priority,
         delay=wish.delay,
-        run_at=wish.run_at,
+        run_at=_run_at(wish),
         max_attempts=wish.max_attempts or kind.max_attempts,
         backoff=kind.backoff if wish.backoff is None else _encode(wish.backoff),
         timeout=wish.timeout or kind.timeout,

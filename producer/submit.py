@@ -24,6 +24,7 @@ log = get_log()
 
 BATCH_JOBS = 2_000  # a statement of that size takes some 40 ms; a larger one only delays those who wait
 RETRY_SECONDS = 0.1
+WATCH_SECONDS = 0.2
 
 
 @dataclass(slots=True, eq=False)
@@ -58,7 +59,8 @@ class Submitter:
         self._jobs = jobs
         self._publisher = publisher
         self._batcher: Batcher[Request] = Batcher(self._commit, limit=BATCH_JOBS)
-        self._waiting = 0  # jobs
+        self._unanswered: set[Request] = set()
+        self._waiting = 0  # their jobs
 
     async def submit(self, jobs: Sequence[NewJob]) -> dict[str, str]:
         """Commit `jobs`, all or none; return, for each job whose idempotency key was known, the id of the job that has the key.
@@ -70,19 +72,34 @@ class Submitter:
             raise unavailable(f"{self._waiting} jobs wait for their commit already")
         self._waiting += len(jobs)
         request = Request(jobs, time.monotonic() + self._settings.submit_timeout_seconds)
+        self._unanswered.add(request)
         self._batcher.put(request)
         try:
             return await request.answer
         finally:
+            self._unanswered.discard(request)
             self._waiting -= len(jobs)
 
     async def run(self) -> None:
         """Commit until `close`, then what is left."""
-        await self._batcher.run()
+        watch = asyncio.create_task(self._watch_deadlines())
+        try:
+            await self._batcher.run()
+        finally:
+            watch.cancel()
 
     def close(self) -> None:
         """End `run` when nothing waits."""
         self._batcher.close()
+
+    async def _watch_deadlines(self) -> None:
+        """Refuse those whose time is over while the commit before them, or their own, hangs."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            now = time.monotonic()
+            for request in self._unanswered:
+                if request.deadline <= now:
+                    request.refuse(unavailable(_silent(self._settings.submit_timeout_seconds)))
 
     async def _commit(self, batch: list[Request]) -> None:
         for group in _groups([request for request in batch if not request.keyed]):
@@ -92,20 +109,22 @@ class Submitter:
 
     async def _persist(self, group: list[Request]) -> None:
         """Insert, and insert again while the outcome is unknown: the ids make it one. Give up when the last request's time is over."""
-        while True:
+        while group := _unanswered(group):
             jobs = [job for request in group for job in request.jobs]
             try:
                 probe.reached("inserting", jobs)
                 self._committed(jobs, await self._jobs.submit(jobs))
             except DatabaseUnavailableError as error:
-                if not (group := await _still_waiting(group, error)):
-                    return None
+                await _pause(group, error)
                 continue
             except DataError as error:
                 return await self._bisect(group, error)
+            except Exception as error:  # noqa: BLE001 - of PostgreSQL's or ours: it must not end the loop that all requests wait for
+                return _give_up(group, error)
             for request in group:
                 request.resolve({})
             return None
+        return None
 
     async def _bisect(self, group: list[Request], error: Exception) -> None:
         """One request holds what PostgreSQL refuses; the others must not suffer."""
@@ -119,16 +138,18 @@ class Submitter:
         await persist(group[middle:])
 
     async def _persist_keyed(self, group: list[Request]) -> None:
-        while group:
+        while group := _unanswered(group):
             try:
                 _answer(group, await self._submit_keyed(group))
             except DatabaseUnavailableError as error:
-                group = await _still_waiting(group, error)
+                await _pause(group, error)
                 continue
             except DataError as error:
                 await self._bisect(group, error)
             except ProblemError as error:
                 group[0].refuse(error)
+            except Exception as error:  # noqa: BLE001 - as above
+                _give_up(group, error)
             return
 
     async def _submit_keyed(self, group: list[Request]) -> Taken:
@@ -149,14 +170,31 @@ class Submitter:
         self._publisher.put_off(due)
 
 
-async def _still_waiting(group: list[Request], error: DatabaseUnavailableError) -> list[Request]:
-    """Refuse the requests whose time is over; return the others after a short pause."""
+def _unanswered(group: list[Request]) -> list[Request]:
+    """Those that still wait: who was told that nothing is stored must not find the job later."""
+    return [request for request in group if not request.answer.done()]
+
+
+async def _pause(group: list[Request], error: DatabaseUnavailableError) -> None:
+    """Refuse the requests whose time is over; let a little time pass for the others."""
     now = time.monotonic()
     for request in group:
         if request.deadline <= now:
             request.refuse(unavailable(str(error)))
     await asyncio.sleep(RETRY_SECONDS)
-    return [request for request in group if request.deadline > now]
+
+
+def _give_up(group: list[Request], error: Exception) -> None:
+    log.error("submit_failed", error=f"{type(error).__name__}: {error}", exc_info=error)
+    for request in group:
+        request.refuse(ProblemError(500, "the job could not be stored; why is in the log of the producer"))
+
+
+def _silent(seconds: float) -> str:
+    return (
+        f"PostgreSQL did not answer within {seconds:g} s, so whether it has stored the job is not known; "
+        "with an idempotency key it is safe to send the job again"
+    )
 
 
 def _groups(requests: list[Request]) -> list[list[Request]]:

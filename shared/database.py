@@ -10,11 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 import asyncpg
+from asyncpg.exceptions import _base
 
 from shared.errors import DatabaseUnavailableError
 
 Row = asyncpg.Record
 DataError = (
+    _base.DataError,  # what asyncpg cannot encode; it has no public name
     asyncpg.DataError,
     asyncpg.IntegrityConstraintViolationError,
     asyncpg.ProgramLimitExceededError,
@@ -29,6 +31,7 @@ _BROKEN = (
     asyncpg.OperatorInterventionError,  # shutting down, crash recovery, cannot connect now
     asyncpg.InsufficientResourcesError,  # too many connections, disk full
     asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.ReadOnlySQLTransactionError,  # a failover is under way: this server is no longer the one to write to
     asyncpg.InternalClientError,
 )
 _PASSING = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
@@ -89,6 +92,10 @@ class Database:
         async with self._turn:
             try:
                 yield await self._connected()
+            except DataError:
+                raise
+            except _PASSING as error:
+                raise DatabaseUnavailableError(f"PostgreSQL gave up a deadlock: {error}", "try again") from error
             except BaseException as error:
                 if isinstance(error, _BROKEN) or not isinstance(error, Exception):
                     self._drop()

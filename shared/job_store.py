@@ -11,8 +11,15 @@ from shared.queries import load
 
 SQL = load("jobs")
 
+MANY = 2**31 - 1  # crashes that no job has
 Fence = tuple[str, int]  # job id, attempt
 Taken = dict[str, tuple[bytes, str]]  # idempotency key: fingerprint and id of the job that has it
+
+
+_SUBMITTED = (
+    "id", "type", "queue", "priority", "payload", "delay", "run_at", "max_attempts", "backoff", "timeout", "expires_in", "tags",
+    "idempotency_key",
+)  # fmt: skip
 
 
 class JobStore:
@@ -46,9 +53,10 @@ class JobStore:
             due = _waiting(fresh, await transaction.fetch(SQL["submit"], *_columns(fresh))) if fresh else []
         return due, taken
 
-    async def claim(self, ids: Sequence[str], lease: Lease, types: Sequence[str]) -> list[Claimed]:
+    async def claim(self, ids: Sequence[str], lease: Lease, types: Sequence[str], crashes_below: int = MANY) -> list[Claimed]:
         """Take the jobs that are due, live, of a known type and nobody's. The rest is not returned; `inspect` says why."""
-        return [Claimed(*row) for row in await self._database.fetch(SQL["claim"], sorted(ids), lease.id, lease.worker, types)]
+        rows = await self._database.fetch(SQL["claim"], sorted(ids), lease.id, lease.worker, types, crashes_below)
+        return [Claimed(*row) for row in rows]
 
     async def inspect(self, ids: Sequence[str]) -> dict[str, Seen]:
         """What is known of these jobs, by id; unknown ids are left out."""
@@ -113,21 +121,9 @@ class JobStore:
 
 
 def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
-    return [
-        [job.id for job in jobs],
-        [job.type for job in jobs],
-        [job.queue for job in jobs],
-        [job.priority for job in jobs],
-        [job.payload for job in jobs],
-        [job.delay for job in jobs],
-        [job.run_at for job in jobs],
-        [job.max_attempts for job in jobs],
-        [job.backoff for job in jobs],
-        [job.timeout for job in jobs],
-        [job.expires_in for job in jobs],
-        [job.tags for job in jobs],
-        [job.idempotency_key for job in jobs],
-    ]
+    """A column a field. One without any value is sent empty, which unnest pads with nulls: most fields of most jobs are not set."""
+    columns = [[getattr(job, name) for job in jobs] for name in _SUBMITTED]
+    return [column if any(value is not None for value in column) else [] for column in columns]
 
 
 def _waiting(jobs: Sequence[NewJob], rows: Sequence[object]) -> list[Due]:

@@ -3,9 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from shared.database import Database, Databases, Row
 from shared.ids import floor_id
@@ -56,6 +57,9 @@ class AttemptView(msgspec.Struct, frozen=True):
     traceback: str | None
 
 
+Moment = Annotated[datetime, Meta(tz=True)]
+
+
 class Filter(msgspec.Struct, frozen=True, kw_only=True):
     """Which jobs; None means any. `before_id`: only jobs with smaller ids, which is how pages go on."""
 
@@ -65,8 +69,8 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     priority: str | None = None
     tag: str | None = None
     q: str | None = None  # text within type, error or payload
-    created_after: datetime | None = None
-    created_before: datetime | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
     before_id: str | None = None
 
 

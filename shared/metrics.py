@@ -14,6 +14,16 @@ added_again = Counter("millstream_jobs_added_again", "Entries that Redis had los
 reclaimed = Counter("millstream_jobs_reclaimed", "Jobs taken from dead workers")
 
 
+_answers: dict[int, Counter] = {}
+
+
+def count_answer(status: int) -> None:
+    """Count one HTTP answer. Looking a label up costs more than counting, so it is done once a status."""
+    if status not in _answers:
+        _answers[status] = requests.labels(status)
+    _answers[status].inc()
+
+
 def text() -> bytes:
     """Return all of them in Prometheus' text format."""
     return generate_latest()

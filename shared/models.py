@@ -62,6 +62,7 @@ class Seen(msgspec.Struct, frozen=True):
     due_in: float
     expired: bool
     lease_alive: bool
+    crashes: int
 
 
 class Letter(NamedTuple):

@@ -7,7 +7,7 @@ WITH fresh AS (
     INSERT INTO jobs (id, type, queue, priority, payload, status, run_at, max_attempts, backoff, timeout_seconds, expires_at, tags, idempotency_key)
     SELECT id, type, queue, priority, payload,
            CASE WHEN coalesce(run_at > now(), delay > 0, false) THEN 'SCHEDULED' ELSE 'PENDING' END::job_status,
-           coalesce(greatest(run_at, now()), now() + make_interval(secs => delay), now()),
+           greatest(run_at, now() + make_interval(secs => coalesce(delay, 0))),
            max_attempts, backoff, timeout_seconds, now() + make_interval(secs => expires_in),
            CASE WHEN tags IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(tags)) END, idempotency_key
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::job_priority[], $5::json[], $6::double precision[], $7::timestamptz[], $8::integer[],
@@ -32,10 +32,11 @@ RETURNING key;
 SELECT key, fingerprint, job_id::text FROM idempotency_keys WHERE key = ANY($1::text[]);
 
 -- name: claim
--- claim: PENDING, SCHEDULED, RETRYING (due) -> PROCESSING. Not for a dead lease, not for a type that this worker does not know.
+-- claim: PENDING, SCHEDULED, RETRYING (due) -> PROCESSING. Not for a dead lease, not for a type that this worker does not know, not with
+-- $5 or more crashes.
 UPDATE jobs SET status = 'PROCESSING', attempts = attempts + 1, lease_id = $2, worker = $3, started_at = now(), updated_at = now()
 WHERE id = ANY($1::uuid[]) AND status IN ('PENDING', 'SCHEDULED', 'RETRYING') AND run_at <= now()
-  AND (expires_at IS NULL OR expires_at > now()) AND type = ANY($4::text[])
+  AND (expires_at IS NULL OR expires_at > now()) AND type = ANY($4::text[]) AND crashes < $5
   AND EXISTS (SELECT FROM leases WHERE leases.id = $2 AND dead_at IS NULL)
 RETURNING id::text, type, priority::text, payload, attempts, failures, max_attempts, backoff, timeout_seconds, cancel_requested;
 
@@ -44,7 +45,8 @@ RETURNING id::text, type, priority::text, payload, attempts, failures, max_attem
 SELECT jobs.id::text, jobs.type, jobs.status::text, jobs.priority::text, jobs.attempts, jobs.lease_id::text,
        extract(epoch FROM jobs.run_at - now())::double precision AS due_in,
        coalesce(jobs.expires_at <= now(), false) AS expired,
-       leases.id IS NOT NULL AND leases.dead_at IS NULL AS lease_alive
+       leases.id IS NOT NULL AND leases.dead_at IS NULL AS lease_alive,
+       jobs.crashes
 FROM jobs LEFT JOIN leases ON leases.id = jobs.lease_id
 WHERE jobs.id = ANY($1::uuid[]);
 
@@ -160,7 +162,7 @@ WHERE id = ANY($1::uuid[]) AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AN
 RETURNING id::text;
 
 -- name: defer
--- No move: nobody here knows its type; look again later.
+-- No move: it cannot run here now; look again later.
 UPDATE jobs SET run_at = now() + make_interval(secs => $2), updated_at = now()
 WHERE id = ANY($1::uuid[]) AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND run_at <= now()
 RETURNING id::text, $2::double precision AS due_in;

@@ -1,0 +1,143 @@
+"""The DLQ stream is a copy of the table dead_letters: it can always be rebuilt, and never holds a letter twice."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from consumer.reconciler import Reconciler
+from consumer.triage import Triage
+from shared import probe
+from shared.broker import Broker
+from shared.database import Database
+from shared.dispatch_store import DispatchStore
+from shared.job_store import JobStore
+from shared.jobs import Context
+from shared.lease_store import LeaseStore
+from shared.lifecycle import Status
+from shared.models import Lease, Letter
+from shared.settings import Settings
+from tests.support.consumer import Stage
+from tests.support.eventually import eventually
+from tests.support.make import open_lease, running
+
+
+class Desk:
+    """Makes dead letters, and rounds of a reconciler."""
+
+    def __init__(self, jobs: JobStore, dispatch: DispatchStore, leases: LeaseStore, broker: Broker, lease: Lease) -> None:
+        self.jobs, self.dispatch, self.broker, self.lease = jobs, dispatch, broker, lease
+        self.reconciler = Reconciler(dispatch, leases, broker, Triage(jobs, dispatch, broker, 3))
+
+    async def dead(self, count: int) -> dict[str, Letter]:
+        """Bury so many jobs in PostgreSQL; Redis knows nothing of them."""
+        fences = [await running(self.jobs, self.lease) for _ in range(count)]
+        return await self.jobs.bury(
+            [(job_id, attempt, "attempts_spent", f"{job_id} failed", "") for job_id, attempt in fences], self.lease.id
+        )
+
+    async def in_stream(self) -> list[tuple[str, str]]:
+        """Return (job id, place) of every letter in the DLQ stream."""
+        return [(job_id, place) async for place, job_id, _ in self.broker.dead()]
+
+
+@pytest.fixture
+async def desk(jobs: JobStore, dispatch: DispatchStore, leases: LeaseStore, broker: Broker, settings: Settings) -> AsyncIterator[Desk]:
+    """A desk on an empty Redis that has had its first round."""
+    desk = Desk(jobs, dispatch, leases, broker, await open_lease(leases, settings))
+    await desk.reconciler.step()
+    yield desk
+
+
+async def table(database: Database) -> list[tuple[str, str]]:
+    """Return (job id, place) of every letter as PostgreSQL has noted it."""
+    return [tuple(row) for row in await database.fetch("SELECT job_id::text, entry_id FROM dead_letters")]
+
+
+async def test_a_lost_dlq_is_rebuilt_equal_to_the_table(desk: Desk, database: Database) -> None:
+    """More than a page of them: each letter once, with all its fields, and each place noted."""
+    letters = await desk.dead(30)
+    await database.fetch(
+        "WITH many AS (INSERT INTO jobs (id, type, status, finished_at, attempts, reason, error)"
+        " SELECT gen_random_uuid(), 'test.noop', 'FAILED', now(), 4, 'attempts_spent', 'it failed' FROM generate_series(1, 1500) RETURNING id)"
+        " INSERT INTO dead_letters (job_id) SELECT id FROM many"
+    )
+    await desk.broker.client.delete(*desk.broker.keys.all())
+    await desk.reconciler.step()
+    assert sorted(await desk.in_stream()) == sorted(await table(database))
+    assert len(await desk.in_stream()) == 1530
+    for _, fields in await desk.broker.client.xrange(desk.broker.keys.dlq):
+        found = {name.decode(): value.decode() for name, value in fields.items()}
+        if letter := letters.get(found["id"]):
+            assert found["error"] == letter.error
+            assert found["when"] == letter.dead_at.isoformat()
+            assert (found["type"], found["reason"], found["attempts"]) == ("test.noop", "attempts_spent", "1")
+
+
+async def test_a_letter_that_was_never_published_is(desk: Desk, database: Database) -> None:
+    """A worker died between the row and Redis: after a margin the letter is added, once."""
+    letters = await desk.dead(3)
+    await desk.reconciler.step()
+    assert await desk.in_stream() == [], "its publish may still be under way"
+    await database.fetch("UPDATE dead_letters SET dead_at = now() - interval '10 seconds'")
+    for _ in range(3):
+        await desk.reconciler.step()
+    assert sorted(job_id for job_id, _ in await desk.in_stream()) == sorted(letters)
+    assert sorted(await desk.in_stream()) == sorted(await table(database))
+
+
+async def test_a_letter_that_was_added_but_not_noted_is_not_added_twice(desk: Desk, database: Database) -> None:
+    """A worker died between Redis and the note: the letter is found in the stream, and its place is noted."""
+    letters = await desk.dead(3)
+    places = await desk.broker.bury([(letter, None) for letter in letters.values()])
+    await database.fetch("UPDATE dead_letters SET dead_at = now() - interval '10 seconds'")
+    await desk.reconciler.step()
+    assert sorted(await desk.in_stream()) == sorted(places.items())
+    assert sorted(await table(database)) == sorted(places.items())
+
+
+async def test_a_lost_epoch_alone_adds_no_letter_twice(desk: Desk, database: Database) -> None:
+    """The stream outlived the epoch: what is there is found again."""
+    await desk.dead(3)
+    await desk.broker.client.delete(desk.broker.keys.epoch)
+    await desk.reconciler.step()
+    before = await desk.in_stream()
+    await desk.broker.client.delete(desk.broker.keys.epoch)
+    await desk.reconciler.step()
+    assert await desk.in_stream() == before
+    assert sorted(await table(database)) == sorted(before)
+
+
+async def test_a_second_death_of_one_job_is_a_letter_of_its_own(desk: Desk, database: Database) -> None:
+    """Replayed and dead again: its old letter is not taken for the new one, which has more attempts."""
+    letters = await desk.dead(1)
+    [job_id] = letters
+    await desk.broker.bury([(letter, None) for letter in letters.values()])
+    await desk.jobs.replay([job_id])
+    [again] = await desk.jobs.claim([job_id], desk.lease, ["test.noop"])
+    await desk.jobs.bury([(job_id, again.attempt, "attempts_spent", "it failed", "")], desk.lease.id)
+    await database.fetch("UPDATE dead_letters SET dead_at = now() - interval '10 seconds'")
+    await desk.reconciler.step()
+    assert [name for name, _ in await desk.in_stream()] == [job_id, job_id]
+    [(_, place)] = await table(database)
+    assert place == (await desk.in_stream())[1][1]
+
+
+async def test_a_worker_that_cannot_reach_redis_leaves_its_letter_to_the_reconciler(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Redis goes away between the row and the letter: the job is FAILED all the same, and the letter follows."""
+    monkeypatch.setattr("consumer.reconciler.MARGIN_SECONDS", 0.3)
+    wire = await stage.wire(stage.settings.redis_url)
+
+    async def fail(_: Context, __: Any) -> None:
+        wire.refuse()
+        raise RuntimeError("it failed")
+
+    await stage.start({"fail": fail}, redis_url=wire.url, lease_seconds=1.0, heartbeat_seconds=0.2)
+    with probe.watch("settled") as settled:
+        row = await stage.reaches(await stage.submit("fail", max_attempts=1), Status.FAILED)
+        await eventually(lambda: settled)
+    assert await stage.letters() == []
+    wire.heal()
+    [letter] = await eventually(stage.letters)
+    assert letter["id"] == row["id"]
+    await eventually(stage.is_empty)

@@ -1,0 +1,119 @@
+"""Keeping house: sums stay exact, only what is old is forgotten."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from consumer.janitor import Janitor
+from shared.database import Database
+from shared.dispatch_store import DispatchStore
+from shared.ids import new_id
+from shared.job_store import JobStore
+from shared.job_views import JobViews
+from shared.lease_store import LeaseStore
+from shared.models import NewJob
+from shared.settings import Settings
+from tests.support.make import open_lease, running, submitted
+
+DAYS_KEPT = 30
+
+
+@pytest.fixture
+def janitor(settings: Settings, dispatch: DispatchStore, leases: LeaseStore) -> Janitor:
+    """One with the default retention."""
+    assert settings.retention_days == DAYS_KEPT
+    return Janitor(settings, dispatch, leases)
+
+
+async def finished(database: Database, status: str, days_ago: float) -> str:
+    """Return the id of a job that was made and finished so many days ago."""
+    query = (
+        "INSERT INTO jobs (id, type, status, finished_at, created_at) SELECT (lpad(to_hex(trunc(extract(epoch FROM at) * 1000)::bigint), 12, '0')"
+        " || '7' || substr(md5(random()::text), 1, 19))::uuid, 'old', $1::job_status, at, at FROM (SELECT now() - make_interval(secs => $2)"
+        " AS at) AS past RETURNING id::text"
+    )
+    return str(await database.fetch_value(query, status, days_ago * 86_400))
+
+
+async def ids(database: Database) -> set[str]:
+    """Return the ids of all jobs."""
+    return {row[0] for row in await database.fetch("SELECT id::text FROM jobs")}
+
+
+async def test_finished_jobs_are_forgotten_after_their_retention(janitor: Janitor, database: Database, jobs: JobStore) -> None:
+    """Those that finished long enough ago go, with their history and letters; younger and open ones stay, however old."""
+    old = [await finished(database, status, DAYS_KEPT + 1) for status in ("COMPLETED", "FAILED", "CANCELLED")]
+    await database.fetch("INSERT INTO dead_letters (job_id) VALUES ($1)", old[1])
+    await database.fetch("INSERT INTO attempts (job_id, attempt, outcome) VALUES ($1, 1, 'failed')", old[1])
+    young = await finished(database, "COMPLETED", DAYS_KEPT - 1)
+    late = await finished(database, "COMPLETED", DAYS_KEPT + 5)
+    await database.fetch("UPDATE jobs SET finished_at = now() WHERE id = $1", late)  # it waited for a month and has just ended
+    waiting = await finished(database, "COMPLETED", DAYS_KEPT + 5)
+    await database.fetch("UPDATE jobs SET status = 'PENDING', finished_at = NULL WHERE id = $1", waiting)
+    fresh = await submitted(jobs)
+    await janitor.step()
+    assert await ids(database) == {young, late, waiting, fresh}
+    assert await database.fetch("SELECT FROM dead_letters UNION ALL SELECT FROM attempts") == []
+
+
+async def test_more_than_a_page_is_forgotten_in_one_round(janitor: Janitor, database: Database) -> None:
+    """Deleting goes in pages until nothing old is left."""
+    await database.fetch(
+        "INSERT INTO jobs (id, type, status, finished_at) SELECT ('00000000-0000-7000-8000-' || lpad(n::text, 12, '0'))::uuid, 'old',"
+        " 'COMPLETED', now() - interval '90 days' FROM generate_series(1, 11000) AS n"
+    )
+    await janitor.step()
+    assert await ids(database) == set()
+
+
+async def test_sums_stay_exact_when_they_are_folded(janitor: Janitor, database: Database, views: JobViews, jobs: JobStore) -> None:
+    """Old moves become one row per queue, type and status; what cancels out goes; the answer is the same before and after."""
+    for _ in range(5):
+        await submitted(jobs)
+    await jobs.cancel([await submitted(jobs, queue="other")])
+    await database.fetch("UPDATE job_counts SET at = at - interval '1 hour'")
+    await submitted(jobs)  # a move of just now stays by itself: throughput is read from it
+    before = await views.counts()
+    for _ in range(2):
+        await janitor.step()
+        assert await views.counts() == before
+    assert await database.fetch_value("SELECT count(*) FROM job_counts") == 3
+    assert before["jobs"]["all"] == {"PENDING": 6, "CANCELLED": 1} | {
+        name: 0 for name in before["jobs"]["all"] if name not in {"PENDING", "CANCELLED"}
+    }
+
+
+async def test_expired_keys_are_forgotten(janitor: Janitor, database: Database, jobs: JobStore) -> None:
+    """Keys whose time is over go, their jobs stay."""
+    for key, ttl in (("old", -1.0), ("new", 3600.0)):
+        job = NewJob(id=new_id(), type="test.noop", payload=b"{}", idempotency_key=key, fingerprint=b"1")
+        await jobs.submit_keyed([job], ttl, lambda _: None)
+    await janitor.step()
+    assert [row[0] for row in await database.fetch("SELECT key FROM idempotency_keys")] == ["new"]
+    assert len(await ids(database)) == 2
+
+
+async def test_dead_leases_are_forgotten_unless_a_job_still_names_them(
+    janitor: Janitor, database: Database, jobs: JobStore, leases: LeaseStore, settings: Settings
+) -> None:
+    """The row of a dead worker is the proof that its job may be reclaimed."""
+    kept, gone, alive = [await open_lease(leases, settings) for _ in range(3)]
+    await running(jobs, kept)
+    await database.fetch("UPDATE leases SET dead_at = now() - interval '2 hours' WHERE id <> $1", alive.id)
+    await janitor.step()
+    left = {row[0] for row in await database.fetch("SELECT id::text FROM leases")}
+    assert left == {kept.id, alive.id}
+    assert gone.id not in left
+
+
+async def test_many_janitors_do_no_harm(settings: Settings, janitor: Janitor, database: Database, views: JobViews) -> None:
+    """Two fold the same sums at the same time: nothing is counted twice."""
+    second = Database(settings.database_url, "second")
+    rival = Janitor(settings, DispatchStore(second), LeaseStore(second))
+    await database.fetch("INSERT INTO jobs (id, type) SELECT gen_random_uuid(), 'many' FROM generate_series(1, 50)")
+    await database.fetch("UPDATE job_counts SET at = at - interval '1 hour'")
+    results: list[Any] = await asyncio.gather(janitor.step(), rival.step(), janitor.step(), rival.step())
+    assert results == [None] * 4
+    assert (await views.counts())["jobs"]["all"]["PENDING"] == 50
+    await second.close()

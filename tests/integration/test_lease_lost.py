@@ -1,0 +1,143 @@
+"""A worker that was declared dead: it stops what it runs, settles and acks nothing of it, and begins anew under another lease."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+from shared import probe
+from shared.database import Database
+from shared.ids import new_id
+from shared.jobs import Context
+from shared.lifecycle import Status
+from shared.models import NewJob
+from tests.support.consumer import Running, Stage
+from tests.support.eventually import eventually
+
+ONLY_WORKER = ("worker",)
+
+
+async def declare_dead(stage: Stage, worker: str) -> None:
+    """What a reaper does after a long silence."""
+    await stage.database.fetch("UPDATE leases SET dead_at = now() WHERE worker = $1", worker)
+
+
+async def quick(_: Context, __: Any) -> None:
+    """Succeed."""
+
+
+async def new_lease(running: Running, before: str) -> str:
+    """Wait until the worker works under another name."""
+    await eventually(lambda: running.name != before, what="a new lease")
+    return running.name
+
+
+async def test_handlers_are_cancelled_and_nothing_is_settled_or_acked(stage: Stage) -> None:
+    """No settle is tried under the lost lease; the entry stays in the old name's list until somebody takes it over."""
+    cancelled = asyncio.Event()
+
+    async def long(ctx: Context, _: Any) -> str:
+        if ctx.attempt == 1:
+            try:
+                await asyncio.sleep(60)
+            finally:
+                cancelled.set()
+        return f"by attempt {ctx.attempt}"
+
+    running = await stage.start({"long": long, "quick": quick}, roles=ONLY_WORKER)
+    job_id = await stage.submit("long")
+    await stage.reaches(job_id, Status.PROCESSING)
+    first = running.name
+    with probe.watch("settling") as settles, probe.watch("acked") as acks:
+        await declare_dead(stage, first)
+        await new_lease(running, first)
+        await eventually(cancelled.is_set)
+        await running.consumer.worker._settler.drained()  # type: ignore[union-attr]
+        row = await stage.row(job_id)
+    assert not settles
+    assert not acks
+    assert (row["status"], row["attempts"]) == (Status.PROCESSING, 1)
+    [pending] = await stage.broker.client.xpending_range(stage.broker.keys.base, stage.settings.group, "-", "+", 10, first)
+    assert pending["times_delivered"] == 1
+    await stage.reaches(await stage.submit("quick"), Status.COMPLETED)  # it goes on working
+
+    await stage.start({"long": long}, roles=("reaper", "reconciler", "delayer"), lease_seconds=1.0, heartbeat_seconds=0.2)
+    row = await stage.reaches(job_id, Status.COMPLETED)
+    assert (row["result"], row["crashes"]) == ("by attempt 2", 1)
+    assert await stage.history(job_id) == ["lost"]
+
+
+async def test_a_result_that_comes_too_late_is_nobodys(stage: Stage) -> None:
+    """The handler ignores its end and returns after the job has a newer owner: the newer result stands."""
+    over = asyncio.Event()
+
+    async def stubborn(ctx: Context, _: Any) -> str:
+        while ctx.attempt == 1 and not over.is_set():
+            with suppress(asyncio.CancelledError):
+                await over.wait()
+        return f"by attempt {ctx.attempt}"
+
+    running = await stage.start({"stubborn": stubborn}, lease_seconds=1.0, heartbeat_seconds=0.2)
+    job_id = await stage.submit("stubborn")
+    await stage.reaches(job_id, Status.PROCESSING)
+    await declare_dead(stage, running.name)
+    await stage.reaches(job_id, Status.COMPLETED)
+    over.set()
+    await eventually(stage.is_empty)
+    assert (await stage.row(job_id))["result"] == "by attempt 2"
+
+
+async def test_a_settle_that_is_too_late_is_refused_by_the_fence(stage: Stage) -> None:
+    """Declared dead and reclaimed between the handler's end and the settle: PostgreSQL says no, the newer run counts."""
+    runs: list[int] = []
+    gate = asyncio.Event()
+
+    async def count(ctx: Context, _: Any) -> int:
+        runs.append(ctx.attempt)
+        if ctx.attempt == 1:
+            await gate.wait()
+        return ctx.attempt
+
+    slow = await stage.start({"count": count}, roles=ONLY_WORKER, heartbeat_seconds=30.0)  # it does not hear that it is dead
+    job_id = await stage.submit("count")
+    await stage.reaches(job_id, Status.PROCESSING)
+    await declare_dead(stage, slow.name)
+    with probe.watch("settled") as settled:
+        assert await stage.jobs.reclaim([job_id], 3)
+        gate.set()
+        await eventually(lambda: settled, what="the refused settle")
+        row = await stage.row(job_id)
+    assert (row["status"], row["result"]) == (Status.PENDING, None)
+    await slow.stop()
+    await stage.start({"count": count})
+    assert (await stage.reaches(job_id, Status.COMPLETED))["result"] == 2
+    assert runs == [1, 2]
+
+
+async def test_a_claim_that_is_answered_after_the_lease_was_lost_starts_nothing(stage: Stage) -> None:
+    """The new lease arrives while a claim under the old one is under way: what it brought is fenced already, and must run later."""
+    runs: list[int] = []
+
+    async def count(ctx: Context, _: Any) -> int:
+        runs.append(ctx.attempt)
+        return ctx.attempt
+
+    running = await stage.start({"count": count}, lease_seconds=1.0, heartbeat_seconds=0.2)
+    first = running.name
+    job = NewJob(id=new_id(), type="count", payload=b"{}")
+    await stage.jobs.submit([job])
+    rival = Database(stage.settings.database_url, "rival")
+    async with rival.transaction() as transaction:
+        await transaction.fetch("SELECT FROM jobs WHERE id = $1 FOR UPDATE", job.id)
+        await stage.broker.publish([("normal", job.id)])
+        await eventually(lambda: _someone_waits(stage), what="a claim that waits for the row")
+        await declare_dead(stage, first)
+        await new_lease(running, first)
+    await rival.close()
+    row = await stage.reaches(job.id, Status.COMPLETED)
+    assert runs == [2]
+    assert (row["attempts"], row["result"]) == (2, 2)
+
+
+async def _someone_waits(stage: Stage) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return bool(await stage.database.fetch_value(query))
