@@ -263,12 +263,16 @@ class Broker:
         return [Entry(priority, entry_id.decode(), parse_id((fields or {}).get(b"id"))) for entry_id, fields in items]
 
 
+# The second is how Redis 7.0 ends a read that waited when its stream went; Valkey 9 says NOGROUP there, too.
+_GROUP_IS_GONE = ("nogroup", "unblocked the stream key no longer exists", "no such key")
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
     except ResponseError as error:
-        if "NOGROUP" in str(error) or "no such key" in str(error).lower():
+        if any(sign in str(error).lower() for sign in _GROUP_IS_GONE):
             raise GroupMissingError(f"Redis lost its consumer group: {error}") from error
         raise BrokerUnavailableError(f"Redis refused: {error}") from error
     except (RedisError, OSError, TimeoutError) as error:
