@@ -25,6 +25,7 @@ log = get_log()
 BATCH_JOBS = 2_000  # a statement of that size takes some 40 ms; a larger one only delays those who wait
 RETRY_SECONDS = 0.1
 WATCH_SECONDS = 0.2
+SAFE_AGAIN = "with an idempotency key it is safe to send the job again"
 
 
 @dataclass(slots=True, eq=False)
@@ -180,7 +181,7 @@ async def _pause(group: list[Request], error: DatabaseUnavailableError) -> None:
     now = time.monotonic()
     for request in group:
         if request.deadline <= now:
-            request.refuse(unavailable(str(error)))
+            request.refuse(unavailable(f"{error}; {SAFE_AGAIN}"))
     await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -191,10 +192,7 @@ def _give_up(group: list[Request], error: Exception) -> None:
 
 
 def _silent(seconds: float) -> str:
-    return (
-        f"PostgreSQL did not answer within {seconds:g} s, so whether it has stored the job is not known; "
-        "with an idempotency key it is safe to send the job again"
-    )
+    return f"PostgreSQL did not answer within {seconds:g} s, so whether it has stored the job is not known; {SAFE_AGAIN}"
 
 
 def _groups(requests: list[Request]) -> list[list[Request]]:

@@ -273,7 +273,7 @@ def _translated() -> Iterator[None]:
         raise BrokerUnavailableError(f"Redis refused: {error}") from error
     except (RedisError, OSError, TimeoutError) as error:
         raise BrokerUnavailableError(
-            f"Redis is unavailable: {error or type(error).__name__}", "is it running, and is REDIS_URL right?"
+            f"Redis is unavailable: {str(error) or type(error).__name__}", "is it running, and is REDIS_URL right?"
         ) from error
 
 

@@ -101,7 +101,7 @@ class Database:
                 self._drop()
             if isinstance(error, _BROKEN):
                 raise DatabaseUnavailableError(
-                    f"PostgreSQL is unavailable: {error or type(error).__name__}",
+                    f"PostgreSQL is unavailable: {str(error) or type(error).__name__}",
                     "is it running, and is DATABASE_URL right?",
                 ) from error
             raise

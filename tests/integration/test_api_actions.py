@@ -5,6 +5,7 @@ from shared.database import Database
 from shared.job_store import JobStore
 from shared.lease_store import LeaseStore
 from shared.lifecycle import Status
+from shared.models import Letter
 from shared.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.make import in_state, open_lease, status_of
@@ -32,7 +33,7 @@ async def test_a_retried_job_leaves_the_dead_letter_queue(
 ) -> None:
     """Its letter goes from the stream, whether or not PostgreSQL knows its place, others stay, and it is published."""
     lease = await open_lease(leases, settings)
-    letters = {}
+    letters: dict[str, Letter] = {}
     for _ in range(3):
         [claimed] = await jobs.claim([await api.submitted()], lease, ["test.noop"])
         letters |= await jobs.bury([(claimed.id, claimed.attempt, "attempts_spent", "it failed", "")], lease.id)

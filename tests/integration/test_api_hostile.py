@@ -22,11 +22,12 @@ MALFORMED = [
     b'{"type": "\\ud800"}', b'{"type": "test.noop", "payload": {"a": "\\udc00 \\ud800"}}',
     PAYLOAD % b'"\xed\xa0\x80"', PAYLOAD % b"NaN", PAYLOAD % b"Infinity", PAYLOAD % b"01", PAYLOAD % b"1.",
     PAYLOAD % b"+1", PAYLOAD % b'"\x01"',
-    PAYLOAD % (b"[" * 5000 + b"]" * 5000), b'{"a":' * 200_000,
+    PAYLOAD % (b"[" * 5000 + b"]" * 5000),
     PAYLOAD % (b"[" * 500_000 + b"]" * 500_000),
 ]  # fmt: skip
 INVALID = [
-    b"[" * 1_000_000, b"[" * 500_000 + b"]" * 500_000, b"[]", b"null", b"5", b'"text"', b"true", b"{}", PAYLOAD % b'"\\u0000"', PAYLOAD % b"1e400000", PAYLOAD % b"-1e400000",
+    b"[" * 1_000_000, b"[" * 500_000 + b"]" * 500_000, b'{"a":' * 200_000,
+    b"[]", b"null", b"5", b'"text"', b"true", b"{}", PAYLOAD % b'"\\u0000"', PAYLOAD % b"1e400000", PAYLOAD % b"-1e400000",
     PAYLOAD % (b"9" * 5000), b'{"type": "test.noop", "payload": {"\\u0000": 1}}', b'{"type": "test.noop", "delay": 1e400000}',
     b'{"type": "test.noop", "max_attempts": %s}' % (b"9" * 5000),
 ]  # fmt: skip
@@ -109,7 +110,7 @@ async def test_no_such_route_and_no_such_method(api: Api) -> None:
     """404 and 405, the latter with the methods that there are."""
     for path in ("/", "/nothing", "/jobs/", "/JOBS", "/api/v2/jobs", "/api/v1", "/jobs/x/y/z", "/%2e%2e/etc/passwd"):
         (await api.get(path)).problem(404)
-    for method, path in (("DELETE", "/jobs"), ("PUT", "/jobs"), ("PATCH", "/jobs/x"), ("POST", "/livez"), ("BREW", "/jobs")):
+    for method, path in (("DELETE", "/jobs"), ("PUT", "/jobs"), ("PATCH", "/jobs/x"), ("POST", "/livez")):
         answer = await api.call(method, path)
         answer.problem(405)
         assert "GET" in answer.headers["Allow"]
