@@ -61,7 +61,9 @@ async def test_a_malformed_header_is_refused(api: Api) -> None:
 
 async def test_a_hundred_posts_of_one_key_make_one_job(api: Api) -> None:
     """At the same moment: one 202, ninety-nine replays, all of one id."""
-    answers = await asyncio.gather(*(api.submit(idempotency_key="k", payload={"n": 1}) for _ in range(100)))
+    with probe.watch("committed") as commits:
+        answers = await asyncio.gather(*(api.submit(idempotency_key="k", payload={"n": 1}) for _ in range(100)))
+    assert len(commits) <= 20, "rivals wait for one transaction, not for one another"
     assert sorted(answer.status for answer in answers) == [200] * 99 + [202]
     assert len({answer.json["id"] for answer in answers}) == 1
     assert await stored(api) == 1
