@@ -1,17 +1,20 @@
 """Routes about the whole: statistics, probes, metrics."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from aiohttp import web
 
+from producer.backlog import undelivered
 from producer.jobs_api import answer
 from producer.problems import unavailable
 from shared import metrics
 from shared.broker import Broker
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
 from shared.job_views import JobViews
-from shared.keys import PRIORITIES
+
+READY_SECONDS = 3.0
 
 
 class QueueApi:
@@ -52,7 +55,7 @@ class QueueApi:
             depths = await self._broker.depths()
         except BrokerUnavailableError:
             return None
-        return depths | {"lag": max(0, sum(depths[priority] for priority in PRIORITIES) - depths["pending"])}
+        return depths | {"lag": undelivered(depths)}
 
     async def workers(self, _: web.Request) -> web.Response:
         """GET /workers: who is alive."""
@@ -67,9 +70,12 @@ class QueueApi:
         if self._draining():
             raise unavailable("this producer is draining")
         try:
-            await self._views.ping()
+            async with asyncio.timeout(READY_SECONDS):
+                await self._views.ping()
         except DatabaseUnavailableError as error:
             raise unavailable(str(error)) from error
+        except TimeoutError:
+            raise unavailable(f"PostgreSQL did not answer within {READY_SECONDS:g} s") from None
         try:
             await self._broker.ping()
         except BrokerUnavailableError as error:

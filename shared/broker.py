@@ -233,11 +233,16 @@ class Broker:
                 pipe.zcard(self.keys.delayed)
                 pipe.xlen(self.keys.dlq)
                 counts = await pipe.execute()
-        pending = 0
-        for stream in self.keys.streams:
-            with _translated():
-                pending += (await self.client.xpending(stream, self._group))["pending"]
+        pending = sum([await self._pending(stream) for stream in self.keys.streams])
         return dict(zip((*PRIORITIES, "delayed", "dlq"), counts, strict=True)) | {"pending": pending}
+
+    async def _pending(self, stream: str) -> int:
+        try:
+            with _translated():
+                count: int = (await self.client.xpending(stream, self._group))["pending"]
+        except GroupMissingError:  # no consumer has ever been here
+            return 0
+        return count
 
     async def ping(self) -> None:
         """Raise BrokerUnavailableError unless Redis answers."""
