@@ -15,7 +15,7 @@ from shared.settings import Settings
 from tests.support.make import TYPES, open_lease
 
 COUNT = 300
-ROUNDS = 5
+ROUNDS = 3
 Batch = Sequence[str]
 Deed = Callable[[JobStore, Batch, Lease], Any]
 
