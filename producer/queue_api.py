@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from producer.backlog import undelivered
@@ -37,13 +38,15 @@ class QueueApi:
 
     async def stats(self, _: web.Request) -> web.Response:
         """GET /jobs/stats. No table is scanned for it."""
-        per_minute = await self._views.completed_per_minute()
+        counts, dispatch = await self._views.counts(), await self._dispatch()
         return answer(
-            await self._views.counts()
+            msgspec.structs.asdict(counts)
             | {
-                "dispatch": await self._dispatch(),
+                "lag": dispatch and dispatch["lag"],
+                "pending": dispatch and dispatch["pending"],
+                "dispatch": dispatch,
                 "oldest_age_seconds": await self._views.oldest_age(),
-                "throughput_per_second": per_minute / 60,
+                "throughput_per_second": await self._views.completed_per_minute() / 60,
                 "latency_seconds": await self._views.latencies(),
                 "workers": len(await self._views.workers()),
             }

@@ -14,7 +14,7 @@ NOOP = {"type": "test.noop"}
 
 async def stored(api: Api) -> int:
     """Return how many jobs there are."""
-    counts: dict[str, int] = (await api.get("/jobs/stats")).json["jobs"]["all"]
+    counts: dict[str, int] = (await api.get("/jobs/stats")).json["by_status"]
     return sum(counts.values())
 
 

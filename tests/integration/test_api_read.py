@@ -179,9 +179,9 @@ async def test_statistics(api: Api, jobs: JobStore, leases: LeaseStore, database
     await api.submitted(queue="reports", type="csv.generate")
     await api.submitted(delay=60)
     stats = await eventually(lambda: _settled_stats(api))
-    assert stats["jobs"]["all"] == {"COMPLETED": 1, "FAILED": 1, "PENDING": 1, "SCHEDULED": 1}
-    assert stats["queues"]["reports"] == {"PENDING": 1}
-    assert stats["types"]["test.noop"] == {"COMPLETED": 1, "FAILED": 1, "SCHEDULED": 1}
+    assert stats["by_status"] == dict.fromkeys(Status, 0) | {"COMPLETED": 1, "FAILED": 1, "PENDING": 1, "SCHEDULED": 1}
+    assert stats["by_queue"]["reports"] == {"PENDING": 1}
+    assert stats["by_type"]["test.noop"] == {"COMPLETED": 1, "FAILED": 1, "SCHEDULED": 1}
     assert stats["dispatch"] == {"high": 0, "normal": 1, "low": 0, "delayed": 1, "dlq": 0, "pending": 0, "lag": 1}
     assert stats["throughput_per_second"] == 1 / 60
     assert 0 <= stats["oldest_age_seconds"] < 60

@@ -16,7 +16,7 @@ from shared.database import Database, Databases
 from shared.dispatch_store import DispatchStore
 from shared.ids import new_id
 from shared.job_store import JobStore
-from shared.job_views import JobViews
+from shared.job_views import Counts, JobViews
 from shared.lease_store import LeaseStore
 from shared.lifecycle import MOVES
 from shared.models import Lease, NewJob
@@ -94,15 +94,16 @@ class Table:
         """Return the real numbers, by (group, name, status)."""
         found: Counter[tuple[str, str, str]] = Counter()
         for row in await self.database.fetch("SELECT queue, type, status::text, count(*) AS n FROM jobs GROUP BY 1, 2, 3"):
-            for group, name in (("jobs", "all"), ("queues", row["queue"]), ("types", row["type"])):
+            for group, name in (("all", ""), ("queue", row["queue"]), ("type", row["type"])):
                 found[group, name, row["status"]] += row["n"]
         return found
 
 
-def flat(stats: dict[str, dict[str, dict[str, int]]]) -> Counter[tuple[str, str, str]]:
+def flat(counts: Counts) -> Counter[tuple[str, str, str]]:
     """Return counts in the same form, without zeros."""
-    groups = ((group, name, by) for group in ("jobs", "queues", "types") for name, by in stats[group].items())
-    return Counter({(group, name, status): n for group, name, by in groups for status, n in by.items() if n})
+    groups = {"all": {"": counts.by_status}, "queue": counts.by_queue, "type": counts.by_type}
+    rows = ((group, name, status, n) for group, names in groups.items() for name, by in names.items() for status, n in by.items())
+    return Counter({(group, name, status): n for group, name, status, n in rows if n})
 
 
 @pytest.fixture
