@@ -93,7 +93,9 @@ class Database:
             except BaseException as error:
                 if isinstance(error, _BROKEN) or not isinstance(error, Exception):
                     self._drop()
-                if isinstance(error, _BROKEN):
+                if isinstance(
+                    error, (*_BROKEN, *_PASSING)
+                ):  # a victim for the second time, or of a transaction: whoever asked may ask again
                     raise DatabaseUnavailableError(
                         f"PostgreSQL is unavailable: {error or type(error).__name__}",
                         "is it running, and is DATABASE_URL right?",

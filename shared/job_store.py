@@ -4,6 +4,7 @@ Methods are batches and say whom they won: a fenced move returns the jobs that w
 """
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from shared.database import Database, Row, Transaction
 from shared.models import Claimed, Due, Lease, Letter, NewJob, RawJson, Reclaimed, Replayed, Seen
@@ -113,6 +114,7 @@ class JobStore:
 
 
 def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
+    jobs = sorted(jobs, key=attrgetter("id"))
     return [
         [job.id for job in jobs],
         [job.type for job in jobs],
