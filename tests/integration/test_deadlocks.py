@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from shared.database import BY_KEY, Database
+from shared.errors import DatabaseUnavailableError
 from shared.ids import new_id
 from shared.job_store import JobStore
 from shared.lease_store import LeaseStore
@@ -73,6 +74,26 @@ async def test_two_submits_in_opposite_order_cause_no_deadlock(rivals: list[JobS
     await asyncio.gather(*(store.submit_keyed(keyed[:: 1 if n % 2 else -1], 60.0, lambda _: None) for n, store in enumerate(rivals)))
     assert await database.fetch_value("SELECT count(*) FROM jobs") == COUNT
     assert await deadlocks(database) == 0
+
+
+async def test_the_victim_of_a_deadlock_may_simply_ask_again(rivals: list[JobStore], jobs: JobStore) -> None:
+    """Two transactions lock two rows crosswise: one is rolled back, which is told as an outage and not as an end of the program."""
+    new = [NewJob(id=new_id(), type="t", payload=b"{}") for _ in range(2)]
+    await jobs.submit(new)
+    both = asyncio.Barrier(2)
+
+    async def cross(store: JobStore, ids: Batch) -> None:
+        async with store._database.transaction() as transaction:
+            for job_id in ids:
+                await transaction.fetch("SELECT FROM jobs WHERE id = $1 FOR UPDATE", job_id)
+                if job_id == ids[0]:
+                    await both.wait()
+
+    ids = [job.id for job in new]
+    results = await asyncio.gather(cross(rivals[0], ids), cross(rivals[1], ids[::-1]), return_exceptions=True)
+    assert [type(result) for result in results if result] == [DatabaseUnavailableError]
+    assert len(await rivals[0].cancel(ids)) == 2
+    assert await rivals[1].cancel(ids) == set()
 
 
 async def deadlocks(database: Database) -> int:
