@@ -57,7 +57,7 @@ async def postgres_wire(stage: Stage) -> Proxy:
 
 async def test_an_idle_worker_stops_within_about_a_second(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the real BLOCK: the waiting read is neither cancelled nor waited for any longer than it lasts."""
-    monkeypatch.setattr("consumer.worker.BLOCK_SECONDS", 1.0)
+    monkeypatch.setattr("consumer.reader.BLOCK_SECONDS", 1.0)
     running = await stage.start({"noop": noop})
     await stage.reaches(await stage.submit("noop"), Status.COMPLETED)  # and so it has gone to wait for the next one
     await eventually(stage.is_empty)
@@ -84,7 +84,7 @@ async def test_what_arrives_while_a_worker_stops_is_not_stranded(stage: Stage) -
 
 async def test_an_answer_on_its_way_at_the_stop_is_not_stranded(stage: Stage, redis_wire: Proxy, monkeypatch: pytest.MonkeyPatch) -> None:
     """Redis has handed the entry over, its answer is on the wire: a cancelled read would leave it in the list of a worker that is gone."""
-    monkeypatch.setattr("consumer.worker.BLOCK_SECONDS", 2.0)
+    monkeypatch.setattr("consumer.reader.BLOCK_SECONDS", 2.0)
     running = await stage.start({"noop": noop}, roles=("worker",), redis_url=redis_wire.url, **NO_HELP)
     await eventually(lambda: b"XREADGROUP" in redis_wire.requests, what="a read under way")
     redis_wire.delay(0.2)
