@@ -32,8 +32,10 @@ _BROKEN = (
     asyncpg.InsufficientResourcesError,  # too many connections, disk full
     asyncpg.ReadOnlySQLTransactionError,  # a standby: after a failover we are still, or again, connected to the wrong server
     asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.ReadOnlySQLTransactionError,  # a failover is under way: this server is no longer the one to write to
     asyncpg.InternalClientError,
+    asyncpg.PostgresSystemError,  # its disk fails
+    asyncpg.InternalServerError,
+    asyncpg.SyntaxOrAccessError,  # a table is missing, a right was taken away: no job's fault, and a person can mend it
 )
 _PASSING = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
