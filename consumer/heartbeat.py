@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from shared import probe
 from shared.database import Database
 from shared.errors import UnavailableError
 from shared.lease_store import LeaseStore
@@ -67,6 +68,10 @@ class Heartbeat:
             except UnavailableError as error:
                 self._missed(error)
                 pause = AFTER_ERROR_SECONDS
+            except Exception as error:  # whatever it is: without this thread the process would work on without a lease
+                log.exception("heartbeat_failed")
+                self._missed(error)
+                pause = AFTER_ERROR_SECONDS
             await asyncio.to_thread(self._stop.wait, pause)
         await self._end(store, lease)
         await database.close()
@@ -92,10 +97,11 @@ class Heartbeat:
             log.warning("heartbeat_missed", error=str(error))
         self._steady_since = None
         self._last_beat = self._last_beat or -1.0
+        probe.reached("heartbeat_missed", error)
 
     async def _end(self, store: LeaseStore, lease: Lease | None) -> None:
         if lease is not None:
             try:
                 await store.close(lease)
-            except UnavailableError as error:
+            except Exception as error:  # noqa: BLE001 - the process ends either way, and the lease soon after it
                 log.warning("lease_not_closed", worker=lease.worker, error=str(error))

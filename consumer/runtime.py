@@ -10,11 +10,12 @@ from typing import Any
 from consumer import delayer, janitor, reaper, reconciler
 from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
+from consumer.reader import BLOCK_SECONDS, Reader
 from consumer.registry import Registry
 from consumer.resources import Resources
 from consumer.settler import Settler
 from consumer.triage import Triage
-from consumer.worker import BLOCK_SECONDS, HANDLER_THREADS, Worker
+from consumer.worker import HANDLER_THREADS, Worker
 from shared.broker import TIMEOUT_SECONDS, Broker
 from shared.catalog_store import publish
 from shared.database import BY_KEY, Database
@@ -67,7 +68,9 @@ class Consumer:
         triage = Triage(JobStore(claim), DispatchStore(claim), self._broker, self._settings.max_crashes)
         after = Triage(JobStore(settle), DispatchStore(settle), self._broker, self._settings.max_crashes)
         settler = Settler(JobStore(settle), self._broker, after)
-        return Worker(self._settings, self._registry, JobStore(claim), self._broker, self._reader, triage, settler, self._resources.mapping)
+        return Worker(
+            self._settings, self._registry, JobStore(claim), Reader(self._broker, self._reader), triage, settler, self._resources.mapping
+        )
 
     def _services(self) -> dict[str, tuple[float, Step]]:
         settings, broker, upkeep = self._settings, self._broker, self._databases["upkeep"]

@@ -13,12 +13,13 @@ from consumer.attempt import DRAINING, FENCED, TIMED_OUT, Attempt, run_handler
 from consumer.context import JobContext
 from consumer.every import pause_until
 from consumer.outcome import Abort, Outcome, decide
+from consumer.reader import Reader
 from consumer.registry import Registry
 from consumer.settler import Settler
 from consumer.suspects import Suspects
 from consumer.triage import Triage
 from shared import metrics, probe
-from shared.broker import Broker, GroupMissingError
+from shared.broker import GroupMissingError
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
 from shared.job_store import JobStore
 from shared.log import get_log
@@ -27,11 +28,9 @@ from shared.settings import Settings
 
 log = get_log()
 
-BLOCK_SECONDS = 1.0  # how long a read waits; also how long a stop may have to wait for it
 AFTER_ERROR_SECONDS = 0.25
 HANDLER_THREADS = "handler"  # how the names of threads begin in which handlers run
 OBEY_SECONDS = 5.0  # a handler that was told to stop and runs on after so long is abandoned
-LEAST_URGENT_FIRST_EVERY = 8  # reads; so that a flood of urgent jobs cannot starve the others
 UNSETTLED_PER_SLOT = 4  # jobs that ended but are not settled yet; more than that and reading pauses
 
 
@@ -43,8 +42,7 @@ class Worker:
         settings: Settings,
         registry: Registry,
         jobs: JobStore,
-        broker: Broker,
-        reader: Broker,
+        reader: Reader,
         triage: Triage,
         settler: Settler,
         resources: Mapping[str, Any],
@@ -54,8 +52,7 @@ class Worker:
         self._types = registry.types()
         self._jobs = jobs
         self._suspects = Suspects(jobs, settings.max_crashes)
-        self._broker = broker
-        self._reader = reader  # its connection may be blocked by a waiting read
+        self._reader = reader
         self._triage = triage
         self._settler = settler
         self._resources = resources
@@ -66,8 +63,6 @@ class Worker:
         self._running = 0  # those of them whose handlers have not ended: the slots in use
         self._slot_freed = asyncio.Event()
         self._stop = asyncio.Event()
-        self._reads = 0
-        self._in_doubt = False  # a read or a claim broke off: entries may be ours without our knowing
         self.abandoned = 0  # handlers that run on although their attempts are over
 
     # Read
@@ -87,18 +82,20 @@ class Worker:
     async def _turn(self) -> None:
         try:
             if free := await self._free_slots():
-                await self._begin(await self._read(free))
+                worker = self._current_lease().worker
+                await self._begin(await self._reader.read(worker, free, self._known_entries, may_wait=not self._stop.is_set()))
         except GroupMissingError:
             log.warning("group_missing")
-            await self._recover(self._broker.ensure_groups)
+            await self._restore_groups()
         except (BrokerUnavailableError, DatabaseUnavailableError) as error:
             log.warning("worker_interrupted", error=str(error))
-            self._in_doubt = True
+            probe.reached("interrupted", error)
+            self._reader.doubt()
             await pause_until(self._stop, AFTER_ERROR_SECONDS)
 
-    async def _recover(self, repair: Any) -> None:
+    async def _restore_groups(self) -> None:
         try:
-            await repair()
+            await self._reader.restore_groups()
         except BrokerUnavailableError:
             await pause_until(self._stop, AFTER_ERROR_SECONDS)
 
@@ -111,30 +108,6 @@ class Worker:
             self._slot_freed.clear()
             await self._slot_freed.wait()
         return 0
-
-    async def _read(self, free: int) -> list[Entry]:
-        lease = self._current_lease()
-        if self._in_doubt:
-            return await self._read_own(lease, free)
-        self._reads += 1
-        entries = await self._reader.take(lease.worker, free, least_urgent_first=self._reads % LEAST_URGENT_FIRST_EVERY == 0)
-        if not entries and not self._stop.is_set():
-            entries = await self._reader.wait(lease.worker, free, BLOCK_SECONDS)
-        probe.reached("read", entries)
-        return await self._without_surplus(entries, free)
-
-    async def _read_own(self, lease: Lease, free: int) -> list[Entry]:
-        """Return what was handed to us without our knowing: the pending list names it."""
-        known = {attempt.entry.entry_id for attempt in self._in_flight.values()}
-        entries = await self._broker.own_pending(lease.worker, 0, known)
-        self._in_doubt = len(entries) > free
-        return entries[:free]
-
-    async def _without_surplus(self, entries: list[Entry], free: int) -> list[Entry]:
-        """A blocking read may give more than asked for. No entry is held without a slot for it: another consumer may be idle."""
-        if len(entries) > free:
-            await self._broker.requeue(entry for entry in entries[free:])
-        return entries[:free]
 
     # Claim
 
@@ -230,10 +203,8 @@ class Worker:
 
     async def look_for_strays(self) -> None:
         """Entries may be pending with us that we know nothing of, when the answer to a read or a claim was lost."""
-        lease = self._lease
-        if lease is not None and not self._stop.is_set():
-            known = {attempt.entry.entry_id for attempt in self._in_flight.values()}
-            self._in_doubt |= bool(await self._broker.own_pending(lease.worker, self._settings.lease_seconds / 2, known))
+        if self._lease is not None and not self._stop.is_set():
+            await self._reader.look_for_strays(self._lease.worker, self._settings.lease_seconds / 2, self._known_entries())
 
     def stop(self) -> None:
         """Read nothing more; `run` ends when what runs has ended or is handed back."""
@@ -265,6 +236,9 @@ class Worker:
                     await self._slot_freed.wait()
             except TimeoutError:
                 return
+
+    def _known_entries(self) -> set[str]:
+        return {attempt.entry.entry_id for attempt in self._in_flight.values()}
 
     def _unfinished(self) -> list[Attempt]:
         return [attempt for attempt in self._in_flight.values() if not attempt.ended]

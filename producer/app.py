@@ -6,6 +6,7 @@ import signal
 
 from aiohttp import web
 
+from producer.backlog import Backlog
 from producer.body import MAX_BULK_BYTES
 from producer.catalog import REFRESH_SECONDS, Catalog
 from producer.connections import BoundedConnections
@@ -43,13 +44,16 @@ class Producer:
         self._broker = Broker(settings.redis_url, Keys(settings.stream), settings.group)
         self._catalog = Catalog(self._readers)
         self._publisher = Publisher(self._broker)
+        self._backlog = Backlog(self._broker, settings.max_backlog)
         self._submitter = Submitter(settings, JobStore(self._writer), self._publisher)
 
     def application(self) -> web.Application:
         """Return the aiohttp application, every route also under /api/v1."""
         views = JobViews(self._readers)
         queue_api = QueueApi(views, self._broker, self._stop.is_set)
-        jobs_api = JobsApi(self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker)
+        jobs_api = JobsApi(
+            self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog
+        )
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):
@@ -66,7 +70,7 @@ class Producer:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._submitter.run())
             tasks.create_task(self._publisher.run())
-            refresh = tasks.create_task(self._keep_catalog())
+            background = (tasks.create_task(self._keep_catalog()), tasks.create_task(self._backlog.run()))
             server = await self._listen(runner)
             log.info("producer_started", host=self._settings.host, port=self._settings.port)
             await self._stop.wait()
@@ -74,7 +78,8 @@ class Producer:
             await runner.cleanup()
             self._submitter.close()
             self._publisher.close()
-            refresh.cancel()
+            for task in background:
+                task.cancel()
         await self._close()
 
     def stop(self) -> None:

@@ -4,8 +4,9 @@ import asyncio
 
 import msgspec
 from aiohttp import hdrs, web
+from aiohttp.http import HttpProcessingError
 
-from producer.problems import ProblemError
+from producer.problems import ProblemError, first_line
 from producer.requests import MAX_JOB_BYTES
 
 MAX_BULK_BYTES = 16 * 1024 * 1024
@@ -48,7 +49,9 @@ async def _read(request: web.Request) -> bytes:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
     except TimeoutError:
-        raise ProblemError(408, f"the body did not arrive within {BODY_SECONDS:g} s") from None
+        raise ProblemError(408, f"the body did not arrive within {BODY_SECONDS:g} s", closes=True) from None
+    except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
+        raise ProblemError(400, f"the body could not be read to its end: {first_line(error)}", closes=True) from error
 
 
 def _array(body: bytes) -> list[bytes]:

@@ -1,8 +1,13 @@
-"""A bound on open connections: beyond it a new one is closed at once, and those that are served stay fast."""
+"""aiohttp's connections with two habits of ours: there is a bound on them, and what is no HTTP gets a problem document, too."""
 
 import asyncio
 
 from aiohttp import web
+
+from producer.problems import ProblemError, first_line
+from shared.log import get_log
+
+log = get_log()
 
 
 class _Refusal(asyncio.Protocol):
@@ -10,8 +15,26 @@ class _Refusal(asyncio.Protocol):
         transport.close()
 
 
+class _Connection(web.RequestHandler):
+    __slots__ = ()
+
+    def handle_error(
+        self, request: web.BaseRequest, status: int = 500, exc: BaseException | None = None, message: str | None = None
+    ) -> web.StreamResponse:
+        """Answer what no route could: the parser refused the request."""
+        if status >= 500:
+            log.error("request_failed", status=status, exc_info=exc)
+            problem = ProblemError(status, "an error of ours; it is in the log", closes=True)
+        else:
+            log.info("request_refused", status=status, remote=request.remote, error=first_line(message or ""))
+            problem = ProblemError(status, f"this is not the HTTP that we understand: {first_line(message or '')}", closes=True)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        return problem.response()
+
+
 class BoundedConnections:
-    """Protocol factory around aiohttp's: at most `most` connections."""
+    """Protocol factory in place of aiohttp's: at most `most` connections, beyond it a new one is closed at once."""
 
     def __init__(self, server: web.Server, most: int) -> None:
         self._server = server
@@ -19,4 +42,7 @@ class BoundedConnections:
 
     def __call__(self) -> asyncio.BaseProtocol:
         """Return the protocol for a new connection."""
-        return self._server() if len(self._server._connections) < self._most else _Refusal()  # noqa: SLF001 - `connections` copies them
+        server = self._server
+        if len(server._connections) >= self._most:  # noqa: SLF001 - `connections` copies them
+            return _Refusal()
+        return _Connection(server, loop=server._loop, **server._kwargs)  # noqa: SLF001 - as aiohttp's own factory does

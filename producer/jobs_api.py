@@ -10,6 +10,7 @@ from aiohttp import hdrs, web
 
 from producer import cursor, requests
 from producer.accepted import accepted
+from producer.backlog import Backlog
 from producer.body import job_items, json_body
 from producer.catalog import Catalog
 from producer.problems import ProblemError, invalid, not_found
@@ -51,6 +52,7 @@ class JobsApi:
         jobs: JobStore,
         views: JobViews,
         broker: Broker,
+        backlog: Backlog,
     ) -> None:
         self._catalog = catalog
         self._submitter = submitter
@@ -58,6 +60,7 @@ class JobsApi:
         self._jobs = jobs
         self._views = views
         self._broker = broker
+        self._backlog = backlog
 
     def routes(self) -> Sequence[tuple[str, str, Any]]:
         """Return (method, path, handler), fixed paths first."""
@@ -77,6 +80,7 @@ class JobsApi:
 
     async def submit(self, request: web.Request) -> web.StreamResponse:
         """POST /jobs: one job. 202 when it is committed, 200 when its idempotency key was known."""
+        self._backlog.check()
         body = await json_body(request)
         job = await self._parsed(body, request.headers.get(IDEMPOTENCY_KEY))
         replayed = await self._submitter.submit((job,))
@@ -88,6 +92,7 @@ class JobsApi:
         """POST /jobs/bulk: up to 10,000 jobs, all or nothing."""
         if IDEMPOTENCY_KEY in request.headers:
             raise ProblemError(400, "a bulk request takes no Idempotency-Key header; give each job its idempotency_key")
+        self._backlog.check()
         items = await job_items(request, MOST_BULK_JOBS)
         jobs = await self._parsed_all(items)
         replayed = await self._submitter.submit(jobs) if jobs else {}

@@ -13,7 +13,7 @@ MEDIA_TYPE = "application/problem+json"
 class ProblemError(Exception):
     """The answer to this request is a problem document.
 
-    `errors` are dicts of `pointer` (RFC 6901) and `detail`; `retry_after` is in seconds.
+    `errors` are dicts of `pointer` (RFC 6901) and `detail`; `retry_after` is in seconds; `closes`: the connection is of no more use.
     """
 
     def __init__(
@@ -23,12 +23,14 @@ class ProblemError(Exception):
         *,
         errors: Sequence[dict[str, Any]] = (),
         retry_after: int | None = None,
+        closes: bool = False,
         kind: str = "about:blank",
     ) -> None:
         self.status = status
         self.detail = detail
         self.errors = errors
         self.retry_after = retry_after
+        self.closes = closes
         self.kind = kind
         super().__init__(detail)
 
@@ -45,7 +47,10 @@ class ProblemError(Exception):
         headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
-        return web.Response(body=orjson.dumps(document), status=self.status, content_type=MEDIA_TYPE, headers=headers)
+        response = web.Response(body=orjson.dumps(document), status=self.status, content_type=MEDIA_TYPE, headers=headers)
+        if self.closes:
+            response.force_close()
+        return response
 
 
 def invalid(detail: str, pointer: str = "") -> ProblemError:
@@ -56,6 +61,12 @@ def invalid(detail: str, pointer: str = "") -> ProblemError:
 def not_found(what: str) -> ProblemError:
     """There is no such thing."""
     return ProblemError(404, f"{what} does not exist")
+
+
+def first_line(error: BaseException | str) -> str:
+    """What an error of a library says, without the pictures that some of them draw below it."""
+    text = str(error).strip()
+    return text.splitlines()[0].rstrip(":") if text else type(error).__name__
 
 
 def unavailable(detail: str, retry_after: int = 1) -> ProblemError:

@@ -1,17 +1,21 @@
 """Routes about the whole: statistics, probes, metrics."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import msgspec
 from aiohttp import web
 
+from producer.backlog import undelivered
 from producer.jobs_api import answer
 from producer.problems import unavailable
 from shared import metrics
 from shared.broker import Broker
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
 from shared.job_views import JobViews
-from shared.keys import PRIORITIES
+
+READY_SECONDS = 3.0
 
 
 class QueueApi:
@@ -34,13 +38,15 @@ class QueueApi:
 
     async def stats(self, _: web.Request) -> web.Response:
         """GET /jobs/stats. No table is scanned for it."""
-        per_minute = await self._views.completed_per_minute()
+        counts, dispatch = await self._views.counts(), await self._dispatch()
         return answer(
-            await self._views.counts()
+            msgspec.structs.asdict(counts)
             | {
-                "dispatch": await self._dispatch(),
+                "lag": dispatch and dispatch["lag"],
+                "pending": dispatch and dispatch["pending"],
+                "dispatch": dispatch,
                 "oldest_age_seconds": await self._views.oldest_age(),
-                "throughput_per_second": per_minute / 60,
+                "throughput_per_second": await self._views.completed_per_minute() / 60,
                 "latency_seconds": await self._views.latencies(),
                 "workers": len(await self._views.workers()),
             }
@@ -52,7 +58,7 @@ class QueueApi:
             depths = await self._broker.depths()
         except BrokerUnavailableError:
             return None
-        return depths | {"lag": max(0, sum(depths[priority] for priority in PRIORITIES) - depths["pending"])}
+        return depths | {"lag": undelivered(depths)}
 
     async def workers(self, _: web.Request) -> web.Response:
         """GET /workers: who is alive."""
@@ -67,9 +73,12 @@ class QueueApi:
         if self._draining():
             raise unavailable("this producer is draining")
         try:
-            await self._views.ping()
+            async with asyncio.timeout(READY_SECONDS):
+                await self._views.ping()
         except DatabaseUnavailableError as error:
             raise unavailable(str(error)) from error
+        except TimeoutError:
+            raise unavailable(f"PostgreSQL did not answer within {READY_SECONDS:g} s") from None
         try:
             await self._broker.ping()
         except BrokerUnavailableError as error:

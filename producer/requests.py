@@ -73,14 +73,14 @@ def parse(body: bytes, catalog: Catalog, idempotency_key: str | None = None) -> 
         key = _key(wish, idempotency_key)
         return _new_job(wish, kind, key, _fingerprint(wish, kind, payload) if key else b"")
     except RecursionError as error:
-        raise _problem(error, "/payload") from error
+        raise _problem(error, "/payload", body) from error
 
 
 def _decoded(body: bytes) -> Submission:
     try:
         return _submission(body)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
-        raise _problem(error, "") from error
+        raise _problem(error, "", body) from error
 
 
 def _payload(raw: msgspec.Raw) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _payload(raw: msgspec.Raw) -> dict[str, Any]:
     try:
         value = _value(data)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise _problem(error, "/payload") from error
+        raise _problem(error, "/payload", data) from error
     if not isinstance(value, dict):
         raise _invalid("the payload must be an object", "/payload")
     if b"\\u0000" in data and _has_nul(value):
@@ -107,14 +107,18 @@ def _has_nul(value: Any) -> bool:
 _AT = re.compile(r"^(.*) - at `(?:key in )?\$(.*)`$", re.DOTALL)
 
 
-def _problem(error: Exception, base: str) -> ProblemError:
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def _problem(error: Exception, base: str, text: bytes) -> ProblemError:
     """Malformed JSON is 400; well-formed JSON of the wrong shape is 422 with a pointer."""
     if isinstance(error, RecursionError):
         return ProblemError(400, "the JSON is nested too deeply")
     if isinstance(error, UnicodeDecodeError):
         return ProblemError(400, "the body is not UTF-8")
     if not isinstance(error, msgspec.ValidationError):
-        return ProblemError(400, f"malformed JSON: {error}")
+        hint = "; is it a lone surrogate, such as \\ud800?" if _SURROGATE.search(text) else ""
+        return ProblemError(400, f"malformed JSON: {error}{hint}")
     found = _AT.match(str(error))
     detail, path = found.groups() if found else (str(error), "")
     return _invalid(detail, base + _pointer(path))

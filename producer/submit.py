@@ -25,6 +25,7 @@ log = get_log()
 BATCH_JOBS = 2_000  # a statement of that size takes some 40 ms; a larger one only delays those who wait
 RETRY_SECONDS = 0.1
 WATCH_SECONDS = 0.2
+SAFE_AGAIN = "with an idempotency key it is safe to send the job again"
 
 
 @dataclass(slots=True, eq=False)
@@ -104,7 +105,7 @@ class Submitter:
     async def _commit(self, batch: list[Request]) -> None:
         for group in _groups([request for request in batch if not request.keyed]):
             await self._persist(group)
-        for group in _without_rivals([request for request in batch if request.keyed]):
+        for group in _keyed_groups([request for request in batch if request.keyed]):
             await self._persist_keyed(group)
 
     async def _persist(self, group: list[Request]) -> None:
@@ -153,11 +154,13 @@ class Submitter:
             return
 
     async def _submit_keyed(self, group: list[Request]) -> Taken:
-        jobs = [job for request in group for job in _first_of_each_key(request.jobs)]
+        """Insert the first job of each key; return, by key, the job that has it now, be it an earlier one or one of these."""
+        jobs = [job for request in group for job in request.jobs]
         alone = len(group) == 1  # a bulk request, which is stored as a whole or not at all
-        due, taken = await self._jobs.submit_keyed(jobs, self._settings.idempotency_ttl, _refuse_other_bodies(jobs) if alone else _accept)
-        self._committed([job for job in jobs if job.idempotency_key not in taken], due)
-        return taken
+        first = _first_of_each_key(jobs, check=alone)
+        due, taken = await self._jobs.submit_keyed(first, self._settings.idempotency_ttl, _refuse_other_bodies(jobs) if alone else _accept)
+        self._committed([job for job in first if job.idempotency_key not in taken], due)
+        return {job.idempotency_key: (job.fingerprint, job.id) for job in first if job.idempotency_key} | taken
 
     def _committed(self, jobs: Sequence[NewJob], due: Sequence[Due]) -> None:
         probe.reached("committed", jobs)
@@ -180,7 +183,7 @@ async def _pause(group: list[Request], error: DatabaseUnavailableError) -> None:
     now = time.monotonic()
     for request in group:
         if request.deadline <= now:
-            request.refuse(unavailable(str(error)))
+            request.refuse(unavailable(f"{error}; {SAFE_AGAIN}"))
     await asyncio.sleep(RETRY_SECONDS)
 
 
@@ -191,10 +194,7 @@ def _give_up(group: list[Request], error: Exception) -> None:
 
 
 def _silent(seconds: float) -> str:
-    return (
-        f"PostgreSQL did not answer within {seconds:g} s, so whether it has stored the job is not known; "
-        "with an idempotency key it is safe to send the job again"
-    )
+    return f"PostgreSQL did not answer within {seconds:g} s, so whether it has stored the job is not known; {SAFE_AGAIN}"
 
 
 def _groups(requests: list[Request]) -> list[list[Request]]:
@@ -210,25 +210,20 @@ def _groups(requests: list[Request]) -> list[list[Request]]:
     return groups
 
 
-def _without_rivals(requests: list[Request]) -> list[list[Request]]:
-    """Cut into groups in which no key stands twice; a request of several jobs is a group of its own."""
-    groups = [[request] for request in requests if len(request.jobs) > 1]
-    left = [request for request in requests if len(request.jobs) == 1]
-    while left:
-        group: dict[str | None, Request] = {}
-        for request in left:
-            group.setdefault(request.jobs[0].idempotency_key, request)
-        groups.append(list(group.values()))
-        left = [request for request in left if group[request.jobs[0].idempotency_key] is not request]
-    return groups
+def _keyed_groups(requests: list[Request]) -> list[list[Request]]:
+    """A request of several jobs is a group of its own; all others are one, however many of them name the same key."""
+    single = [request for request in requests if len(request.jobs) == 1]
+    return [*([request] for request in requests if len(request.jobs) > 1), *([single] if single else [])]
 
 
-def _first_of_each_key(jobs: Sequence[NewJob]) -> list[NewJob]:
-    """One bulk request may name a key twice: only the first is inserted."""
+def _first_of_each_key(jobs: Sequence[NewJob], *, check: bool) -> list[NewJob]:
+    """Only the first job of a key is inserted. `check`: raise ProblemError (422) when another one of that key differs from it."""
     first: dict[str, NewJob] = {}
     for job in jobs:
         name = job.idempotency_key or job.id
-        _refuse_other_body(name, first.setdefault(name, job).fingerprint, job.fingerprint)
+        known = first.setdefault(name, job)
+        if check:
+            _refuse_other_body(name, known.fingerprint, job.fingerprint)
     return list(first.values())
 
 

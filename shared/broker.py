@@ -233,11 +233,16 @@ class Broker:
                 pipe.zcard(self.keys.delayed)
                 pipe.xlen(self.keys.dlq)
                 counts = await pipe.execute()
-        pending = 0
-        for stream in self.keys.streams:
-            with _translated():
-                pending += (await self.client.xpending(stream, self._group))["pending"]
+        pending = sum([await self._pending(stream) for stream in self.keys.streams])
         return dict(zip((*PRIORITIES, "delayed", "dlq"), counts, strict=True)) | {"pending": pending}
+
+    async def _pending(self, stream: str) -> int:
+        try:
+            with _translated():
+                count: int = (await self.client.xpending(stream, self._group))["pending"]
+        except GroupMissingError:  # no consumer has ever been here
+            return 0
+        return count
 
     async def ping(self) -> None:
         """Raise BrokerUnavailableError unless Redis answers."""
@@ -263,12 +268,16 @@ class Broker:
         return [Entry(priority, entry_id.decode(), parse_id((fields or {}).get(b"id"))) for entry_id, fields in items]
 
 
+# The second is how Redis 7.0 ends a read that waited when its stream went; Valkey 9 says NOGROUP there, too.
+_GROUP_IS_GONE = ("nogroup", "unblocked the stream key no longer exists", "no such key")
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
     except ResponseError as error:
-        if "NOGROUP" in str(error) or "no such key" in str(error).lower():
+        if any(sign in str(error).lower() for sign in _GROUP_IS_GONE):
             raise GroupMissingError(f"Redis lost its consumer group: {error}") from error
         raise BrokerUnavailableError(f"Redis refused: {error}") from error
     except (RedisError, OSError, TimeoutError) as error:

@@ -30,9 +30,12 @@ _BROKEN = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,  # shutting down, crash recovery, cannot connect now
     asyncpg.InsufficientResourcesError,  # too many connections, disk full
+    asyncpg.ReadOnlySQLTransactionError,  # a standby: after a failover we are still, or again, connected to the wrong server
     asyncpg.InvalidAuthorizationSpecificationError,
-    asyncpg.ReadOnlySQLTransactionError,  # a failover is under way: this server is no longer the one to write to
     asyncpg.InternalClientError,
+    asyncpg.PostgresSystemError,  # its disk fails
+    asyncpg.InternalServerError,
+    asyncpg.SyntaxOrAccessError,  # a table is missing, a right was taken away: no job's fault, and a person can mend it
 )
 _PASSING = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
@@ -89,22 +92,38 @@ class Database:
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator["asyncpg.Connection[Row]"]:
-        async with self._turn:
-            try:
-                yield await self._connected()
-            except DataError:
-                raise
-            except _PASSING as error:
-                raise DatabaseUnavailableError(f"PostgreSQL gave up a deadlock: {error}", "try again") from error
-            except BaseException as error:
-                if isinstance(error, _BROKEN) or not isinstance(error, Exception):
-                    self._drop()
-                if isinstance(error, _BROKEN):
-                    raise DatabaseUnavailableError(
-                        f"PostgreSQL is unavailable: {str(error) or type(error).__name__}",
-                        "is it running, and is DATABASE_URL right?",
-                    ) from error
-                raise
+        await self._wait_for_turn()
+        try:
+            yield await self._connected()
+        except DataError:
+            raise
+        except _PASSING as error:
+            raise DatabaseUnavailableError(f"PostgreSQL gave up a deadlock: {error}", "try again") from error
+        except BaseException as error:
+            if isinstance(error, _BROKEN) or not isinstance(error, Exception):
+                self._drop()
+            if isinstance(error, _BROKEN):
+                raise DatabaseUnavailableError(
+                    f"PostgreSQL is unavailable: {str(error) or type(error).__name__}",
+                    "is it running, and is DATABASE_URL right?",
+                ) from error
+            raise
+        finally:
+            self._turn.release()
+
+    async def _wait_for_turn(self) -> None:
+        """Who waits behind a call that hangs must not wait for ever, and not once more for everybody before him."""
+        if not self._turn.locked():
+            await self._turn.acquire()
+            return
+        try:
+            async with asyncio.timeout(self._timeout):
+                await self._turn.acquire()
+        except TimeoutError:
+            raise DatabaseUnavailableError(
+                f"PostgreSQL is unavailable: an earlier call has been waiting for it for {self._timeout:g} s",
+                "is it running, and is DATABASE_URL right?",
+            ) from None
 
     async def _connected(self) -> "asyncpg.Connection[Row]":
         if self._connection is None or self._connection.is_closed():

@@ -4,6 +4,7 @@ Methods are batches and say whom they won: a fenced move returns the jobs that w
 """
 
 from collections.abc import Callable, Sequence
+from operator import attrgetter
 
 from shared.database import Database, Row, Transaction
 from shared.models import Claimed, Due, Lease, Letter, NewJob, RawJson, Reclaimed, Replayed, Seen
@@ -122,6 +123,7 @@ class JobStore:
 
 def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
     """A column a field. One without any value is sent empty, which unnest pads with nulls: most fields of most jobs are not set."""
+    jobs = sorted(jobs, key=attrgetter("id"))  # two batches with the same ids lock them in the same order
     columns = [[getattr(job, name) for job in jobs] for name in _SUBMITTED]
     return [column if any(value is not None for value in column) else [] for column in columns]
 

@@ -74,6 +74,14 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     before_id: str | None = None
 
 
+class Counts(msgspec.Struct, frozen=True):
+    """How many jobs are in which state: all in all (every state is named), by queue and by type (those that occur)."""
+
+    by_status: dict[str, int]
+    by_queue: dict[str, dict[str, int]]
+    by_type: dict[str, dict[str, int]]
+
+
 _CONDITIONS = {
     "status": "status = ANY({}::job_status[])",
     "type": "type = {}",
@@ -114,15 +122,13 @@ class JobViews:
         rows = await self._any().fetch(f"SELECT {SQL['columns']} FROM jobs WHERE id = ANY($1::uuid[]) ORDER BY id DESC", ids)  # noqa: S608
         return [_view(row) for row in rows]
 
-    async def counts(self) -> dict[str, dict[str, dict[str, int]]]:
-        """Return the number of jobs by status, all in all ("all"), by queue ("queues") and by type ("types")."""
-        totals: dict[str, dict[str, int]] = {"all": defaultdict(int)}
-        queues: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
-        types: dict[str, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    async def counts(self) -> Counts:
+        """Return how many jobs there are."""
+        counts = Counts(dict.fromkeys(Status, 0), defaultdict(dict), defaultdict(dict))
         for row in await self._any().fetch(SQL["counts"]):
-            for group in (totals["all"], queues[row["queue"]], types[row["type"]]):
-                group[row["status"]] += row["n"]
-        return {"jobs": totals, "queues": queues, "types": types}
+            for group in (counts.by_status, counts.by_queue[row["queue"]], counts.by_type[row["type"]]):
+                group[row["status"]] = group.get(row["status"], 0) + row["n"]
+        return counts
 
     async def completed_per_minute(self) -> int:
         """Return how many jobs were completed in the last 60 s."""

@@ -122,8 +122,17 @@ def _drop_stale_pid_file(cluster: Path) -> None:
     file = cluster / "postmaster.pid"
     with contextlib.suppress(OSError, ValueError, IndexError):
         number = int(file.read_text().split()[0])
-        if Path("/proc/self").exists() and Path(f"/proc/{number}/cwd").resolve() != cluster.resolve():
+        if Path("/proc/self").exists() and not _runs_in(number, cluster):
             file.unlink()
+
+
+def _runs_in(number: int, cluster: Path) -> bool:
+    """Whether that process is a server on this cluster."""
+    process = Path("/proc", str(number))
+    try:
+        return process.joinpath("cwd").resolve() == cluster.resolve()
+    except PermissionError:  # root in a container may not look at processes of other accounts; their names it sees
+        return process.joinpath("comm").read_text().strip() == "postgres"
 
 
 def _preloads(programs: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ def unblocked() -> Iterator[None]:
             function.can_block_in("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
             function.can_block_in("redis/utils.py", "get_lib_version")  # a new connection says its name
             function.can_block_in("prometheus_client/process_collector.py", "collect")  # /proc
-            function.can_block_in("structlog/processors.py", "__call__")  # a traceback shows lines of files
+            function.can_block_in("structlog/dev.py", "__call__")  # a traceback shows lines of files
         yield
 
 

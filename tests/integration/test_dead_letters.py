@@ -1,6 +1,5 @@
 """The DLQ stream is a copy of the table dead_letters: it can always be rebuilt, and never holds a letter twice."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -43,11 +42,11 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(jobs: JobStore, dispatch: DispatchStore, leases: LeaseStore, broker: Broker, settings: Settings) -> AsyncIterator[Desk]:
+async def desk(jobs: JobStore, dispatch: DispatchStore, leases: LeaseStore, broker: Broker, settings: Settings) -> Desk:
     """A desk on an empty Redis that has had its first round."""
     desk = Desk(jobs, dispatch, leases, broker, await open_lease(leases, settings))
     await desk.reconciler.step()
-    yield desk
+    return desk
 
 
 async def table(database: Database) -> list[tuple[str, str]]:
@@ -60,8 +59,8 @@ async def test_a_lost_dlq_is_rebuilt_equal_to_the_table(desk: Desk, database: Da
     letters = await desk.dead(30)
     await database.fetch(
         "WITH many AS (INSERT INTO jobs (id, type, status, finished_at, attempts, reason, error)"
-        " SELECT gen_random_uuid(), 'test.noop', 'FAILED', now(), 4, 'attempts_spent', 'it failed' FROM generate_series(1, 1500) RETURNING id)"
-        " INSERT INTO dead_letters (job_id) SELECT id FROM many"
+        " SELECT gen_random_uuid(), 'test.noop', 'FAILED', now(), 4, 'attempts_spent', 'it failed' FROM generate_series(1, 1500) RETURNING"
+        " id) INSERT INTO dead_letters (job_id) SELECT id FROM many"
     )
     await desk.broker.client.delete(*desk.broker.keys.all())
     await desk.reconciler.step()

@@ -113,8 +113,7 @@ async def test_a_draining_worker_reads_nothing_and_says_so(stage: Stage) -> None
 
     await eventually(draining)
     later = await stage.submit("wait")
-    depths = await stage.broker.depths()
-    assert (depths["pending"], depths["normal"]) == (1, 2)
+    assert (await stage.broker.depths())["pending"] == 1
     gate.set()
     await running.task
     assert (await stage.row(later))["attempts"] == 0

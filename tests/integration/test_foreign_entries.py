@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from consumer import triage
 from shared import probe
 from shared.ids import new_id
 from shared.jobs import Context
@@ -128,7 +129,7 @@ async def test_a_type_that_nobody_here_knows_is_put_off_without_spinning(stage: 
 
 async def test_a_type_is_run_by_the_worker_that_knows_it(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two workers with different types share the streams: each job gets to the right one in the end."""
-    monkeypatch.setattr("consumer.triage.DEFER_SECONDS", 0.1)
+    monkeypatch.setitem(triage._DEFERRED, triage.Verdict.DEFER, 0.1)
     await stage.start({"noop": noop})
     await stage.start({"other": noop})
     ids = [await stage.submit(kind) for kind in ("noop", "other") * 5]

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import msgspec
-import pytest
 
 from shared.errors import RetryAfter, Snooze
 from shared.jobs import Context, HandlerFunction
@@ -84,20 +83,19 @@ RAISED: dict[str, tuple[HandlerFunction, str]] = {
 }
 
 
-@pytest.mark.parametrize("how", RAISED)
-async def test_whatever_a_handler_raises_fails_its_job_and_nothing_else(how: str, stage: Stage) -> None:
-    """The job is FAILED with the error, its neighbour completes, and the worker runs the next job."""
-    handler, error = RAISED[how]
-    running = await stage.start({"hostile": handler, "neighbour": neighbour})
-    beside = await stage.submit("neighbour")
-    job_id = await stage.submit("hostile", max_attempts=1)
-    row = await stage.reaches(job_id, Status.FAILED)
-    assert row["reason"] == "attempts_spent"
-    assert error in row["error"]
-    assert len(row["error"]) <= 2000
-    assert letter_of(row, await stage.letters())["reason"] == "attempts_spent"
-    await stage.reaches(beside, Status.COMPLETED)
-    await stage.reaches(await stage.submit("neighbour"), Status.COMPLETED)
+async def test_whatever_handlers_raise_fails_their_jobs_and_nothing_else(stage: Stage) -> None:
+    """All of them at once: each job is FAILED with its error, their neighbours complete, and the worker runs the next job."""
+    running = await stage.start({"neighbour": neighbour} | {how: handler for how, (handler, _) in RAISED.items()}, concurrency=30)
+    beside = await stage.submit_many(5, "neighbour")
+    ids = {how: await stage.submit(how, max_attempts=1) for how in RAISED}
+    for how, job_id in ids.items():
+        row = await stage.reaches(job_id, Status.FAILED)
+        assert row["reason"] == "attempts_spent", how
+        assert RAISED[how][1] in row["error"], how
+        assert len(row["error"]) <= 2000, how
+        assert letter_of(row, await stage.letters())["reason"] == "attempts_spent"
+    for job_id in (*beside, await stage.submit("neighbour")):
+        await stage.reaches(job_id, Status.COMPLETED)
     assert not running.task.done()
 
 
@@ -113,15 +111,16 @@ RETURNED: dict[str, tuple[Any, str, str]] = {
 RETURNED["a list that holds itself"][0].append(RETURNED["a list that holds itself"][0])
 
 
-@pytest.mark.parametrize("what", RETURNED)
-async def test_a_result_that_cannot_be_kept_fails_the_job_with_the_reason(what: str, stage: Stage) -> None:
+async def test_a_result_that_cannot_be_kept_fails_the_job_with_the_reason(stage: Stage) -> None:
     """Running it again would give the same result, so it is buried at once; neighbours of its batch are settled."""
-    value, reason, words = RETURNED[what]
-    await stage.start({"hostile": returning(value), "neighbour": neighbour})
+    await stage.start({"neighbour": neighbour} | {what: returning(value) for what, (value, _, _) in RETURNED.items()}, concurrency=30)
     beside = await stage.submit_many(5, "neighbour")
-    row = await stage.reaches(await stage.submit("hostile"), Status.FAILED)
-    assert (row["reason"], row["attempts"], row["result"]) == (reason, 1, None)
-    assert words in row["error"]
+    ids = {what: await stage.submit(what) for what in RETURNED}
+    for what, job_id in ids.items():
+        _, reason, words = RETURNED[what]
+        row = await stage.reaches(job_id, Status.FAILED)
+        assert (row["reason"], row["attempts"], row["result"]) == (reason, 1, None), what
+        assert words in row["error"], what
     for job_id in beside:
         await stage.reaches(job_id, Status.COMPLETED)
 
@@ -135,18 +134,18 @@ WISHES: dict[str, BaseException] = {
 }
 
 
-@pytest.mark.parametrize("what", WISHES)
-async def test_a_wish_that_makes_no_sense_does_not_hold_the_job_up(what: str, stage: Stage) -> None:
+async def test_a_wish_that_makes_no_sense_does_not_hold_the_job_up(stage: Stage) -> None:
     """A signal with nonsense in it means soon, and never a slot that is lost until the time limit."""
 
-    async def wishing(ctx: Context, _: Any) -> str:
+    async def wishing(ctx: Context, payload: Any) -> str:
         if ctx.attempt == 1:
-            raise WISHES[what]
+            raise WISHES[payload["what"]]
         return "done"
 
     await stage.start({"wishing": wishing}, concurrency=1)
-    row = await stage.reaches(await stage.submit("wishing"), Status.COMPLETED, within=5)
-    assert row["result"] == "done"
+    for what in WISHES:
+        row = await stage.reaches(await stage.submit("wishing", payload=msgspec.json.encode({"what": what})), Status.COMPLETED, within=5)
+        assert row["result"] == "done", what
 
 
 async def test_a_wish_for_ever_is_bounded(stage: Stage) -> None:

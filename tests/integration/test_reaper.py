@@ -22,7 +22,7 @@ from shared.settings import Settings
 from tests.support.consumer import Stage, letter_of
 from tests.support.eventually import eventually
 
-QUICK = {"lease_seconds": 1.0, "heartbeat_seconds": 0.2}
+QUICK: dict[str, Any] = {"lease_seconds": 1.0, "heartbeat_seconds": 0.2}
 LONG_AGO_MS = 3_600_000
 
 

@@ -74,7 +74,7 @@ async def test_a_job_without_an_entry_is_added_again_once(
 async def test_an_undelivered_backlog_is_not_added_again(
     settled_in: Reconciler, jobs: JobStore, broker: Broker, database: Database
 ) -> None:
-    """Old jobs whose entries nobody has read yet wait their turn, however long that takes; one that was lost among them is not found before."""
+    """Old jobs whose entries nobody has read yet wait their turn, however long that takes."""
     ids = [await submitted(jobs) for _ in range(5)]
     await broker.publish(("normal", job_id) for job_id in ids)
     first = (await broker.client.xrange(broker.keys.base))[0][0].decode()

@@ -1,6 +1,7 @@
 """What becomes of a job, seen from outside: its row, its history, its dead letter, its entries."""
 
 from datetime import datetime
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -70,7 +71,7 @@ async def test_the_first_retry_comes_after_two_seconds_and_at_most_one_more(stag
 
     await stage.start({"note": note})
     await stage.reaches(await stage.submit("note", backoff=None), Status.COMPLETED)
-    [gap] = [second - first for first, second in zip(starts, starts[1:], strict=False)]
+    [gap] = [second - first for first, second in pairwise(starts)]
     assert 2.0 <= gap <= 3.0
 
 
@@ -80,7 +81,7 @@ async def test_gaps_grow_as_the_job_asks(stage: Stage) -> None:
     job_id = await stage.submit("fail", backoff=b'{"kind":"exponential","base":0.2,"factor":2}')
     await stage.reaches(job_id, Status.FAILED)
     rows = await stage.database.fetch("SELECT started_at, finished_at FROM attempts WHERE job_id = $1 ORDER BY attempt", job_id)
-    gaps = [(later["started_at"] - earlier["finished_at"]).total_seconds() for earlier, later in zip(rows, rows[1:], strict=False)]
+    gaps = [(later["started_at"] - earlier["finished_at"]).total_seconds() for earlier, later in pairwise(rows)]
     for gap, asked in zip(gaps, (0.2, 0.4, 0.8), strict=True):
         assert asked <= gap <= asked + 1.0
 

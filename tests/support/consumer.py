@@ -162,7 +162,7 @@ async def stage(
     settings: Settings, jobs: JobStore, database: Database, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Stage]:
     """A stage of this test's own."""
-    monkeypatch.setattr("consumer.worker.BLOCK_SECONDS", SHORT_BLOCK_SECONDS)
+    monkeypatch.setattr("consumer.reader.BLOCK_SECONDS", SHORT_BLOCK_SECONDS)
     stage = Stage(settings, jobs, database, broker)
     try:
         yield stage

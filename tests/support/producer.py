@@ -1,6 +1,7 @@
 """A real producer in this process and a small client for it."""
 
 import asyncio
+import io
 import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -66,8 +67,8 @@ class Api:
     async def post(self, path: str, body: Any = None, **options: Any) -> Answer:
         """POST; `body` is sent as JSON unless it is bytes, which are sent as they are (and as JSON unless headers say otherwise)."""
         headers = {"Content-Type": "application/json"} | options.pop("headers", {})
-        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        return await self.call("POST", path, data=data, headers=headers, **options)
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
+        return await self.call("POST", path, data=io.BytesIO(data) if data and len(data) > 1_000_000 else data, headers=headers, **options)
 
     async def submit(self, **fields: Any) -> Answer:
         """POST /jobs of a job that does nothing, but for `fields`."""
