@@ -112,11 +112,17 @@ class Triage:
 
     async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> None:
         """Put letters of dead jobs into the DLQ stream, once each, drop the jobs' entries, and note where the letters are."""
+        await self._notice_lost_letters()
         places = await self._broker.bury(letters)
         probe.reached("buried", letters)
         placed = await self._dispatch.place_letters(places)
         if surplus := [place for job_id, place in places.items() if job_id not in placed]:
             await self._broker.forget_dead(surplus)
+
+    async def _notice_lost_letters(self) -> None:
+        """Whoever adds to a DLQ stream that was lost would hide the loss from the reconciler."""
+        if await self._broker.has_no_dead() and await self._dispatch.any_placed():
+            await self._dispatch.unplace_letters()
 
     async def _carry_out(self, verdict: Verdict, pile: list[Entry], seen: dict[str, Seen], own_lease: str) -> None:
         ids = {entry.job_id or "" for entry in pile}
@@ -145,6 +151,7 @@ class Triage:
             await self._broker.postpone((entry, due_in[entry.job_id or ""]) for entry in pile)
 
     async def _bury_strangers(self, pile: list[Entry]) -> None:
+        await self._notice_lost_letters()
         now = datetime.now(UTC)
         for entry in pile:
             log.warning("unknown_job", entry_id=entry.entry_id, job_id=entry.job_id)

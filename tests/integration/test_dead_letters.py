@@ -156,3 +156,16 @@ async def test_who_adds_a_letter_late_takes_it_back(desk: Desk, database: Databa
     await desk.broker.forget_dead([job.entry_id or ""])
     await desk.triage.bury([(letters[replayed], None)])
     assert await desk.in_stream() == await table(database)
+
+
+async def test_a_new_letter_does_not_hide_that_the_others_are_lost(desk: Desk, database: Database) -> None:
+    """A worker buries a job in the moment after the DLQ stream was deleted, before any reconciler saw it: all letters come back."""
+    old = await desk.dead(3)
+    await desk.triage.bury([(letter, None) for letter in old.values()])
+    await desk.broker.client.delete(desk.broker.keys.dlq)
+    new = await desk.dead(1)
+    await desk.triage.bury([(letter, None) for letter in new.values()])
+    await database.fetch("UPDATE dead_letters SET dead_at = dead_at - interval '1 minute'")
+    await desk.reconciler.step()
+    assert {job_id for job_id, _ in await desk.in_stream()} == {*old, *new}
+    assert sorted(await desk.in_stream()) == sorted(await table(database))
