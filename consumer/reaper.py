@@ -32,13 +32,13 @@ class Reaper:
 
     async def step(self) -> None:
         """One pass."""
-        if may_judge := self._may_judge():
-            for worker in await self._leases.declare_dead():
-                log.warning("worker_dead", worker=worker)
+        dead = await self._leases.declare_dead() if (may_judge := self._may_judge()) else []
+        for worker in dead:
+            log.warning("worker_dead", worker=worker)
         for priority in PRIORITIES:
             await self._sweep(priority)
         self._passes += 1
-        if self._passes % GHOSTS_EVERY == 0:
+        if dead or self._passes % GHOSTS_EVERY == 0:
             await self._drop_ghosts()
         probe.reached("reaped", may_judge)
 

@@ -35,8 +35,8 @@ TIME_LIMITS_EVERY_SECONDS = 0.1
 STRAYS_EVERY_SECONDS = 2.5
 CATALOG_EVERY_SECONDS = 1.0  # until the types are published
 TYPES_ARE_KNOWN_SECONDS = 3600.0
-SETTLE_SECONDS = 4.0  # after the grace time, for handlers to obey and outcomes to be settled
-SERVICES_SECONDS = 2.0
+SETTLE_SECONDS = 3.0  # after the grace time, for handlers to obey and outcomes to be settled
+SERVICES_SECONDS = 1.0
 
 
 class Consumer:

@@ -19,9 +19,7 @@ def _crash(servers: Servers) -> None:
 
 async def test_crash_and_restart_under_load(fragile: Stack, servers: Servers) -> None:
     """PostgreSQL is stopped `immediate` and restarted under load: submits get 503 meanwhile, everything accepted finishes."""
-    await fragile.producer(submit_timeout_seconds=1)
-    for _ in range(2):
-        await fragile.consumer()
+    await fragile.up(consumers=2, submit_timeout_seconds=1)
     async with fragile.load(seconds=0.3) as answers:
         _crash(servers)
         await eventually(lambda: answers[503], 15)
@@ -34,9 +32,7 @@ async def test_crash_and_restart_under_load(fragile: Stack, servers: Servers) ->
 
 async def test_all_connections_terminated_under_load(fragile: Stack) -> None:
     """pg_terminate_backend on all connections, again and again: nothing fails, nothing is lost, nothing runs twice."""
-    await fragile.producer()
-    for _ in range(2):
-        await fragile.consumer()
+    await fragile.up(consumers=2)
     terminate = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name ~ '^millstream (?!check)'"
     async with fragile.load() as answers:
         for _ in range(5):
@@ -49,8 +45,7 @@ async def test_all_connections_terminated_under_load(fragile: Stack) -> None:
 
 async def test_consumer_ends_while_postgres_is_down(fragile: Stack, servers: Servers) -> None:
     """A consumer that is told to end while PostgreSQL is down ends soon after its grace time; its jobs run again later."""
-    await fragile.producer()
-    first = await fragile.consumer(grace_seconds=1)
+    [first] = await fragile.up(grace_seconds=1)
     job_ids = await fragile.bulk(5, payload={"seconds": 0.5})
     for job_id in job_ids:
         await fragile.started(job_id)
@@ -64,8 +59,7 @@ async def test_consumer_ends_while_postgres_is_down(fragile: Stack, servers: Ser
 
 async def test_consumer_ends_while_postgres_is_frozen(fragile: Stack, servers: Servers) -> None:
     """The same while PostgreSQL does not answer at all, which is what a network that swallows packets looks like."""
-    await fragile.producer()
-    first = await fragile.consumer(grace_seconds=1)
+    [first] = await fragile.up(grace_seconds=1)
     await fragile.started(await fragile.submit(payload={"seconds": 0.5}))
     backends = await fragile.database.fetch("SELECT pid FROM pg_stat_activity WHERE application_name ~ '^millstream'")
     assert servers.postgres.pid is not None
@@ -82,8 +76,7 @@ async def test_consumer_ends_while_postgres_is_frozen(fragile: Stack, servers: S
 
 async def test_claim_forgotten_in_a_crash(fragile: Stack) -> None:
     """PostgreSQL crashed before it wrote a claim: the job runs again once its first handler has ended here, and nothing spins."""
-    await fragile.producer()
-    await fragile.consumer()
+    await fragile.up()
     job_id = await fragile.submit(payload={"seconds": 1.5})
     await fragile.started(job_id)
     # Claims are not waited for (synchronous_commit=off). This is what the row looks like when one is lost.

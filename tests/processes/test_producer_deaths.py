@@ -41,8 +41,7 @@ async def test_kill_before_commit(stack: Stack) -> None:
 
 async def test_kill_under_load(stack: Stack) -> None:
     """Of two producers on one port one is killed again and again; every 2xx stands for a job that ends."""
-    await stack.consumer()
-    await stack.producer()
+    await stack.up()
     async with stack.load(batch=10) as answers:
         for _ in range(2):
             other = await stack.producer()
@@ -55,8 +54,7 @@ async def test_kill_under_load(stack: Stack) -> None:
 
 async def test_two_producers_share_one_port(stack: Stack) -> None:
     """The kernel spreads connections over both; one of them can leave while the other takes jobs."""
-    await stack.consumer()
-    first, _ = await stack.producer(), await stack.producer()
+    first, *_ = await asyncio.gather(stack.producer(), stack.producer(), stack.consumer())
     async with stack.load(every=0.01) as answers:
         served: dict[str, float] = {}
 

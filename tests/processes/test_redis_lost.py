@@ -10,9 +10,7 @@ from tests.support.stack import Stack
 
 async def _jobs_in_every_state(stack: Stack) -> None:
     """Some run, some wait for a slot, some wait for their time."""
-    await stack.producer()
-    for _ in range(2):
-        await stack.consumer(concurrency=10)
+    await stack.up(consumers=2, concurrency=10)
     running = await stack.bulk(20, payload={"seconds": 1.5})
     for job_id in running:
         await stack.started(job_id)
@@ -37,9 +35,7 @@ async def test_flushall(fragile: Stack) -> None:
 
 async def test_flushall_under_load(fragile: Stack) -> None:
     """FLUSHALL again and again under load, dead letters included: all finish, no handler starts twice, the DLQ is complete."""
-    await fragile.producer()
-    for _ in range(2):
-        await fragile.consumer()
+    await fragile.up(consumers=2)
     hopeless = await fragile.bulk(5, payload={"failures": 9}, max_attempts=1)
     await eventually(lambda: fragile.count("status = 'FAILED'"))
     async with fragile.load():

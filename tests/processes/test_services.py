@@ -15,9 +15,8 @@ async def test_retries_and_schedules_with_split_roles(stack: Stack) -> None:
 
     The failing one ends in the DLQ. A worker is killed meanwhile; its jobs run again on the other.
     """
-    await stack.producer()
-    await stack.consumer("--only", "reaper,delayer,reconciler,janitor")
-    doomed = await stack.consumer("--only", "worker")
+    services = stack.consumer("--only", "reaper,delayer,reconciler,janitor")
+    _, _, doomed = await asyncio.gather(stack.producer(), services, stack.consumer("--only", "worker"))
     held = await stack.bulk(5, payload={"seconds": 1})
     for job_id in held:
         await stack.started(job_id)

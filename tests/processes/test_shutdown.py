@@ -11,8 +11,7 @@ SLACK_SECONDS = 8.0  # beyond the grace time, on a busy machine
 
 async def test_sigterm_under_load(stack: Stack) -> None:
     """A consumer that is told to end finishes or hands back what it runs; nothing is lost, nothing counts as a failure."""
-    await stack.producer()
-    first = await stack.consumer(grace_seconds=1)
+    [first] = await stack.up(grace_seconds=1)
     slow = await stack.bulk(5, payload={"seconds": 2.5})
     for job_id in slow:
         await stack.started(job_id)
@@ -30,8 +29,7 @@ async def test_sigterm_under_load(stack: Stack) -> None:
 
 async def test_second_signal(stack: Stack) -> None:
     """The second signal ends a consumer at once, whatever it runs and however long its grace time is."""
-    await stack.producer()
-    first = await stack.consumer(grace_seconds=60)
+    [first] = await stack.up(grace_seconds=60)
     await stack.started(await stack.submit(payload={"seconds": 60}))
     first.terminate()
     await first.says("consumer_draining")
@@ -41,8 +39,7 @@ async def test_second_signal(stack: Stack) -> None:
 
 async def test_rolling_restart(stack: Stack) -> None:
     """Consumers are replaced one by one under load: no job fails, none is counted as crashed, none runs twice."""
-    await stack.producer()
-    running = [await stack.consumer(), await stack.consumer()]
+    running = await stack.up(consumers=2)
     async with stack.load(seconds=0.2, batch=10):
         for old in running:
             await stack.consumer()
@@ -56,8 +53,7 @@ async def test_rolling_restart(stack: Stack) -> None:
 
 async def test_deaf_handler_does_not_keep_a_consumer_alive(stack: Stack) -> None:
     """A handler in a thread that nothing can stop is abandoned: the consumer ends after its grace time, the job runs elsewhere."""
-    await stack.producer()
-    first = await stack.consumer(grace_seconds=1)
+    [first] = await stack.up(grace_seconds=1)
     job_id = await stack.submit("recorded.deaf", payload={"seconds": 60})
     await stack.started(job_id)
     first.terminate()
@@ -69,8 +65,7 @@ async def test_deaf_handler_does_not_keep_a_consumer_alive(stack: Stack) -> None
 
 async def test_fenced_handlers_do_not_keep_a_consumer_alive(stack: Stack) -> None:
     """Handlers that run on after their lease was lost, in a thread or deaf to cancellation, do not keep the consumer from ending."""
-    await stack.producer()
-    first = await stack.consumer(grace_seconds=1)
+    [first] = await stack.up(grace_seconds=1)
     await stack.submit("recorded.deaf", payload={"seconds": 60})
     await stack.submit("test.hang")
     await eventually(lambda: _both_run(stack))

@@ -10,8 +10,7 @@ PROMISED_SECONDS = 12.0  # after the death of its worker a job runs again, by de
 
 async def test_kill_mid_job_runs_again_in_time(stack: Stack) -> None:
     """A job whose worker is killed runs again elsewhere within 12 s of the kill, with the default lease."""
-    await stack.producer()
-    first = await stack.consumer(**DEFAULT_LEASE)
+    [first] = await stack.up(**DEFAULT_LEASE)
     job_ids = await stack.bulk(20, payload={"seconds": 60})
     for job_id in job_ids:
         assert (await stack.started(job_id)).pid == first.pid
@@ -44,32 +43,20 @@ async def test_kill_at_every_step(stack: Stack) -> None:
     assert fates == {"read": (1, 0, 0, 1), "claimed": (2, 1, 0, 1), "settling": (2, 1, 0, 2), "settled": (1, 0, 0, 1)}
 
 
-async def test_kill_under_load(stack: Stack) -> None:
-    """One of two workers is killed while both are busy; nothing is lost."""
-    await stack.producer()
-    first, _ = await stack.consumer(), await stack.consumer()
+async def test_only_consumer_killed_and_restarted_under_load(stack: Stack) -> None:
+    """The only consumer dies with work in hand; its successor finishes that, and what came in between."""
+    [first] = await stack.up()
     async with stack.load(seconds=0.5, batch=10):
-        await stack.more_accepted(100)
+        await stack.more_accepted(50)
         first.kill()
-        await stack.more_accepted(100)
+        between = await stack.bulk(20)
+        second = await stack.consumer()
+        await stack.more_accepted(50)
     await stack.check_promise()
-    assert await stack.count("crashes = 1") > 0
-    assert await stack.count("crashes > 1") == 0
-
-
-async def test_only_consumer_killed_and_restarted(stack: Stack) -> None:
-    """The only consumer dies with work in hand; its successor finishes it, and what came in between."""
-    await stack.producer()
-    first = await stack.consumer()
-    held = await stack.bulk(5, payload={"seconds": 1})
-    for job_id in held:
-        await stack.started(job_id)
-    first.kill()
-    between = await stack.bulk(20)
-    second = await stack.consumer()
-    await stack.check_promise()
-    assert stack.started_twice() == set(held)
     assert {event.pid for event in stack.events("start", between)} == {second.pid}
+    crashed = {row["key"] for row in await stack.rows() if row["crashes"] == 1}
+    assert crashed
+    assert stack.started_twice() <= crashed  # some were claimed and not yet begun
 
 
 async def test_frozen_past_its_lease(stack: Stack) -> None:
@@ -97,8 +84,7 @@ async def test_frozen_past_its_lease(stack: Stack) -> None:
 
 async def test_frozen_for_less_than_its_lease(stack: Stack) -> None:
     """A short freeze changes nothing: no job is taken away, none runs twice."""
-    await stack.producer()
-    first, _ = await stack.consumer(), await stack.consumer()
+    first, _ = await stack.up(consumers=2)
     async with stack.load():
         first.stop()
         frozen_at = time.monotonic()

@@ -123,6 +123,11 @@ class Stack:
 
     # Processes
 
+    async def up(self, consumers: int = 1, **overrides: Any) -> list[Running]:
+        """Start a producer and so many consumers at a time; return the consumers."""
+        _, *started = await asyncio.gather(self.producer(**overrides), *(self.consumer(**overrides) for _ in range(consumers)))
+        return started
+
     async def producer(self, *, probes: str = "", ready: bool = True, **overrides: Any) -> Running:
         """Start a producer and wait until it takes jobs."""
         process = self._start(["producer"], probes, overrides)
