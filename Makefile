@@ -17,8 +17,8 @@ help: ## show this
 run: $(VENV)/.run ## start the whole service here, with its own PostgreSQL and Valkey; Ctrl-C stops it
 	@exec $(BIN)/millstream up $(ARGS)
 
-test: $(VENV)/.dev ## run the tests; ARGS="-k name" picks some
-	@exec $(BIN)/python -m pytest $(ARGS)
+test: $(VENV)/.dev ## run the tests; ARGS="-k name" picks some, ARGS="-n 0" runs them one by one
+	@exec $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev ## style, types, the direction of imports, generated documents
 	@$(BIN)/ruff check .

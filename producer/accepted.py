@@ -1,7 +1,7 @@
 """The answer to POST /jobs, which is the same every time but for the id, the length and the date: one string instead of a dict of headers.
 
 It stays inside aiohttp, which has parsed and bounded the request, keeps the connection and drains the socket; only the building of header
-lines is skipped. See docs/adr/0010-prebuilt-response.md for what that is worth.
+lines is skipped. See docs/adr/0013-prebuilt-response.md for what that is worth.
 """
 
 import time

@@ -79,10 +79,10 @@ def test_every_script_names_its_keys() -> None:
 def test_every_blocking_read_goes_through_one_method() -> None:
     """Nobody else may block, and nobody may cancel it: only the worker's loop calls it, and awaits it plainly."""
     assert holders("xreadgroup|xread", {name: text for name, text in OURS.items() if name.endswith(".py")}) == ["shared/broker.py"]
-    callers = [name for name, text in OURS.items() if re.search(r"_reader\.(wait|take)\(", text)]
-    assert callers == ["consumer/worker.py"]
-    worker = OURS["consumer/worker.py"]
-    assert not re.search(r"asyncio\.wait_for|create_task\(self\._(turn|read)|asyncio\.timeout\([^)]*\):\s+[^\n]*_(read|turn)\(", worker)
+    callers = [name for name, text in OURS.items() if re.search(r"_waiting\.(wait|take)\(", text)]
+    assert callers == ["consumer/reader.py"]
+    path = OURS["consumer/reader.py"] + OURS["consumer/worker.py"]
+    assert not re.search(r"asyncio\.wait_for|create_task\(self\._(turn|reader)|asyncio\.timeout\([^)]*\):\s+[^\n]*(\.read|_turn)\(", path)
 
 
 def test_time_is_told_by_the_servers() -> None:
