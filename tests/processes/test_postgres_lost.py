@@ -45,7 +45,7 @@ async def test_all_connections_terminated_under_load(fragile: Stack) -> None:
 
 async def test_consumer_ends_while_postgres_is_down(fragile: Stack, servers: Servers) -> None:
     """A consumer that is told to end while PostgreSQL is down ends soon after its grace time; its jobs run again later."""
-    [first] = await fragile.up(grace_seconds=1)
+    [first] = await fragile.up(grace_seconds=0.2)
     job_ids = await fragile.bulk(5, payload={"seconds": 0.5})
     for job_id in job_ids:
         await fragile.started(job_id)
@@ -59,7 +59,7 @@ async def test_consumer_ends_while_postgres_is_down(fragile: Stack, servers: Ser
 
 async def test_consumer_ends_while_postgres_is_frozen(fragile: Stack, servers: Servers) -> None:
     """The same while PostgreSQL does not answer at all, which is what a network that swallows packets looks like."""
-    [first] = await fragile.up(grace_seconds=1)
+    [first] = await fragile.up(grace_seconds=0.2)
     await fragile.started(await fragile.submit(payload={"seconds": 0.5}))
     backends = await fragile.database.fetch("SELECT pid FROM pg_stat_activity WHERE application_name ~ '^millstream'")
     assert servers.postgres.pid is not None
@@ -108,4 +108,4 @@ async def _ends_in_time(process: Running) -> None:
     process.terminate()
     asked_at = time.monotonic()
     await process.ended(within=60)
-    assert time.monotonic() - asked_at < 1 + SLACK_SECONDS
+    assert time.monotonic() - asked_at < 0.2 + SLACK_SECONDS
