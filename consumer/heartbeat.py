@@ -1,6 +1,7 @@
 """Keeps this process's lease alive, from a thread of its own: a handler that blocks the event loop costs no lease."""
 
 import asyncio
+import contextvars
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -33,7 +34,7 @@ class Heartbeat:
         self._stop = threading.Event()
         self._steady_since: float | None = None
         self._last_beat = 0.0
-        self._thread = threading.Thread(target=self._main, name="heartbeat", daemon=True)
+        self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._main,), name="heartbeat", daemon=True)
         self.draining = False
 
     def start(self) -> None:

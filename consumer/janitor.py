@@ -1,5 +1,6 @@
 """Keeps house: sums up counters, forgets what is older than the retention."""
 
+from shared.broker import Broker
 from shared.dispatch_store import DispatchStore
 from shared.lease_store import LeaseStore
 from shared.settings import Settings
@@ -11,15 +12,16 @@ DAY_SECONDS = 86_400
 class Janitor:
     """Any number of them may run."""
 
-    def __init__(self, settings: Settings, dispatch: DispatchStore, leases: LeaseStore) -> None:
+    def __init__(self, settings: Settings, dispatch: DispatchStore, leases: LeaseStore, broker: Broker) -> None:
         self._retention_seconds = settings.retention_days * DAY_SECONDS
         self._dispatch = dispatch
         self._leases = leases
+        self._broker = broker
 
     async def step(self) -> None:
         """One round."""
         await self._dispatch.fold_counts()
-        while await self._dispatch.forget_finished(self._retention_seconds):
+        while await self._dispatch.forget_finished(self._retention_seconds, self._broker.forget_dead):
             pass
         await self._dispatch.forget_keys()
         await self._leases.forget_dead()

@@ -80,7 +80,7 @@ class Consumer:
             "reaper": (reaper.EVERY_SECONDS, reaper.Reaper(settings, leases, broker, triage, self._heartbeat).step),
             "delayer": (delayer.EVERY_SECONDS, delayer.Delayer(broker).step),
             "reconciler": (reconciler.EVERY_SECONDS, reconciler.Reconciler(dispatch, leases, broker, triage).step),
-            "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases).step),
+            "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases, broker).step),
         }
         chosen = {name: step for name, step in steps.items() if name in self._roles}
         chosen["catalog"] = (CATALOG_EVERY_SECONDS, self._publish_types)

@@ -67,11 +67,11 @@ class Producer:
         """Serve until `stop`; then finish what is under way."""
         runner = web.AppRunner(self.application(), access_log=None, keepalive_timeout=KEEPALIVE_SECONDS, shutdown_timeout=SHUTDOWN_SECONDS)
         await runner.setup()
+        server = await self._listen(runner)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._submitter.run())
             tasks.create_task(self._publisher.run())
             background = (tasks.create_task(self._keep_catalog()), tasks.create_task(self._backlog.run()))
-            server = await self._listen(runner)
             log.info("producer_started", host=self._settings.host, port=self._settings.port)
             await self._stop.wait()
             server.close()

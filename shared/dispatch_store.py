@@ -1,6 +1,6 @@
 """What Redis should hold, as PostgreSQL knows it (shared/sql/dispatch.sql)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -72,11 +72,17 @@ class DispatchStore:
         """Sum up the counters of older moves."""
         await self._database.fetch(SQL["fold_counts"])
 
-    async def forget_finished(self, retention_seconds: float) -> int:
-        """Delete up to 5 pages of jobs that finished so long ago; return how many."""
+    async def forget_finished(self, retention_seconds: float, forget_letters: Callable[[list[str]], Awaitable[None]]) -> int:
+        """Delete up to 5 pages of jobs that finished so long ago; return how many.
+
+        `forget_letters` gets the places of their letters in the DLQ stream; what it raises leaves the jobs where they are.
+        """
         old = await self.moment(retention_seconds)
-        status = await self._database.execute(SQL["forget_finished"], floor_id(old.timestamp()), retention_seconds, 5 * PAGE)
-        return int(status.rpartition(" ")[2])
+        async with self._database.transaction() as transaction:
+            rows = await transaction.fetch(SQL["forget_finished"], floor_id(old.timestamp()), retention_seconds, 5 * PAGE)
+            if places := [row["entry_id"] for row in rows if row["entry_id"]]:
+                await forget_letters(places)
+        return len(rows)
 
     async def forget_keys(self) -> None:
         """Delete idempotency keys whose time is over."""

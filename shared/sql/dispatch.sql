@@ -59,10 +59,15 @@ INSERT INTO job_counts (at, queue, type, status, n)
 SELECT '-infinity', queue, type, status, sum(n) FROM old GROUP BY 2, 3, 4 HAVING sum(n) <> 0;
 
 -- name: forget_finished
--- Ids sort by age, so the primary key finds the old ones.
-DELETE FROM jobs WHERE id IN (
+-- Ids sort by age, so the primary key finds the old ones. Returns where their letters are in the DLQ stream.
+WITH old AS (
     SELECT id FROM jobs WHERE id < $1 AND finished_at < now() - make_interval(secs => $2) ORDER BY id LIMIT $3 FOR UPDATE SKIP LOCKED
-);
+), letters AS (
+    SELECT job_id, entry_id FROM dead_letters WHERE job_id IN (SELECT id FROM old)
+), gone AS (
+    DELETE FROM jobs USING old WHERE jobs.id = old.id RETURNING jobs.id
+)
+SELECT letters.entry_id FROM gone LEFT JOIN letters ON letters.job_id = gone.id;
 
 -- name: forget_keys
 DELETE FROM idempotency_keys WHERE key IN (SELECT key FROM idempotency_keys WHERE expires_at < now() LIMIT $1);

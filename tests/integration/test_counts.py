@@ -18,6 +18,7 @@ from shared.dispatch_store import DispatchStore
 from shared.ids import new_id
 from shared.job_store import JobStore
 from shared.job_views import Counts, JobViews
+from shared.keys import Keys
 from shared.lease_store import LeaseStore
 from shared.lifecycle import MOVES
 from shared.models import Lease, NewJob
@@ -122,8 +123,8 @@ def test_counts_are_those_of_the_table(moves: list[Step], examples: Settings) ->
 
 async def _play(moves: list[Step], stack: Settings) -> None:
     database, views = Database(stack.database_url, "test"), Databases(stack.database_url, "views", 1)
-    leases = LeaseStore(database)
-    table = Table(database, JobStore(database), Janitor(stack, DispatchStore(database), leases), await open_lease(leases, stack))
+    leases, broker = LeaseStore(database), Broker(stack.redis_url, Keys(stack.stream), stack.group)
+    table = Table(database, JobStore(database), Janitor(stack, DispatchStore(database), leases, broker), await open_lease(leases, stack))
     try:
         await table.fill()
         for event, which in moves:
@@ -132,12 +133,13 @@ async def _play(moves: list[Step], stack: Settings) -> None:
     finally:
         await database.close()
         await views.close()
+        await broker.close()
 
 
 async def test_the_route_says_the_same(examples: Settings, jobs: JobStore, leases: LeaseStore, database: Database, broker: Broker) -> None:
     """GET /jobs/stats of a real producer, after moves of every kind; Redis's side is in it too."""
     await broker.publish([("normal", new_id())])
-    table = Table(database, jobs, Janitor(examples, DispatchStore(database), leases), await open_lease(leases, examples))
+    table = Table(database, jobs, Janitor(examples, DispatchStore(database), leases, broker), await open_lease(leases, examples))
     await table.fill()
     for n, event in enumerate(EVENTS):
         await table.do("claim", [n % 8])

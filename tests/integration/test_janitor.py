@@ -1,10 +1,12 @@
 """Keeping house: sums stay exact, only what is old is forgotten."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
 from consumer.janitor import Janitor
+from shared.broker import Broker
 from shared.database import Database
 from shared.dispatch_store import DispatchStore
 from shared.ids import new_id
@@ -12,7 +14,7 @@ from shared.job_store import JobStore
 from shared.job_views import JobViews
 from shared.lease_store import LeaseStore
 from shared.lifecycle import Status
-from shared.models import NewJob
+from shared.models import Letter, NewJob
 from shared.settings import Settings
 from tests.support.make import open_lease, running, submitted
 
@@ -20,10 +22,10 @@ DAYS_KEPT = 30
 
 
 @pytest.fixture
-def janitor(settings: Settings, dispatch: DispatchStore, leases: LeaseStore) -> Janitor:
+def janitor(settings: Settings, dispatch: DispatchStore, leases: LeaseStore, broker: Broker) -> Janitor:
     """One with the default retention."""
     assert settings.retention_days == DAYS_KEPT
-    return Janitor(settings, dispatch, leases)
+    return Janitor(settings, dispatch, leases, broker)
 
 
 async def finished(database: Database, status: str, days_ago: float) -> str:
@@ -42,10 +44,13 @@ async def ids(database: Database) -> set[str]:
     return {row[0] for row in await database.fetch("SELECT id::text FROM jobs")}
 
 
-async def test_finished_jobs_are_forgotten_after_their_retention(janitor: Janitor, database: Database, jobs: JobStore) -> None:
+async def test_finished_jobs_are_forgotten_after_their_retention(
+    janitor: Janitor, database: Database, jobs: JobStore, broker: Broker
+) -> None:
     """Those that finished long enough ago go, with their history and letters; younger and open ones stay, however old."""
     old = [await finished(database, status, DAYS_KEPT + 1) for status in ("COMPLETED", "FAILED", "CANCELLED")]
-    await database.fetch("INSERT INTO dead_letters (job_id) VALUES ($1)", old[1])
+    places = await broker.bury([(Letter(old[1], "old", "attempts_spent", "it failed", 4, datetime.now(UTC)), None)])
+    await database.fetch("INSERT INTO dead_letters (job_id, entry_id) VALUES ($1, $2)", old[1], places[old[1]])
     await database.fetch("INSERT INTO attempts (job_id, attempt, outcome) VALUES ($1, 1, 'failed')", old[1])
     young = await finished(database, "COMPLETED", DAYS_KEPT - 1)
     late = await finished(database, "COMPLETED", DAYS_KEPT + 5)
@@ -56,6 +61,7 @@ async def test_finished_jobs_are_forgotten_after_their_retention(janitor: Janito
     await janitor.step()
     assert await ids(database) == {young, late, waiting, fresh}
     assert await database.fetch("SELECT FROM dead_letters UNION ALL SELECT FROM attempts") == []
+    assert (await broker.depths())["dlq"] == 0
 
 
 async def test_more_than_a_page_is_forgotten_in_one_round(janitor: Janitor, database: Database) -> None:
@@ -106,10 +112,10 @@ async def test_dead_leases_are_forgotten_unless_a_job_still_names_them(
     assert gone.id not in left
 
 
-async def test_many_janitors_do_no_harm(settings: Settings, janitor: Janitor, database: Database, views: JobViews) -> None:
+async def test_many_janitors_do_no_harm(settings: Settings, janitor: Janitor, database: Database, views: JobViews, broker: Broker) -> None:
     """Two fold the same sums at the same time: nothing is counted twice."""
     second = Database(settings.database_url, "second")
-    rival = Janitor(settings, DispatchStore(second), LeaseStore(second))
+    rival = Janitor(settings, DispatchStore(second), LeaseStore(second), broker)
     await database.fetch("INSERT INTO jobs (id, type) SELECT gen_random_uuid(), 'many' FROM generate_series(1, 50)")
     await database.fetch("UPDATE job_counts SET at = at - interval '1 hour'")
     await asyncio.gather(janitor.step(), rival.step(), janitor.step(), rival.step())
