@@ -8,7 +8,7 @@ import msgspec
 from shared.errors import RetryAfter, Snooze
 from shared.jobs import Context, HandlerFunction
 from shared.lifecycle import Status
-from tests.support.consumer import Stage, letter_of
+from tests.support.consumer import Stage
 
 
 class UnprintableError(Exception):
@@ -93,7 +93,7 @@ async def test_whatever_handlers_raise_fails_their_jobs_and_nothing_else(stage: 
         assert row["reason"] == "attempts_spent", how
         assert RAISED[how][1] in row["error"], how
         assert len(row["error"]) <= 2000, how
-        assert letter_of(row, await stage.letters())["reason"] == "attempts_spent"
+        assert (await stage.letter_of(row))["reason"] == "attempts_spent"
     for job_id in (*beside, await stage.submit("neighbour")):
         await stage.reaches(job_id, Status.COMPLETED)
     assert not running.task.done()

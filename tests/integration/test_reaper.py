@@ -19,7 +19,7 @@ from shared.lease_store import LeaseStore
 from shared.lifecycle import Status
 from shared.models import Entry, Lease
 from shared.settings import Settings
-from tests.support.consumer import Stage, letter_of
+from tests.support.consumer import Stage
 from tests.support.eventually import eventually
 
 QUICK: dict[str, Any] = {"lease_seconds": 1.0, "heartbeat_seconds": 0.2}
@@ -82,7 +82,7 @@ async def test_a_job_that_brings_workers_down_is_buried(stage: Stage, leases: Le
     await stage.start({"noop": noop}, max_crashes=1, **QUICK)
     row = await stage.reaches(job_id, Status.FAILED)
     assert (row["reason"], row["crashes"], row["attempts"]) == ("crashed", 1, 1)
-    letter = letter_of(row, await eventually(stage.letters))
+    letter = await stage.letter_of(row)
     assert (letter["reason"], letter["attempts"], letter["type"]) == ("crashed", "1", "noop")
 
 

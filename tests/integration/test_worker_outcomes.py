@@ -9,7 +9,7 @@ import pytest
 from shared.errors import PermanentFailure, RetryAfter, Snooze
 from shared.jobs import Context
 from shared.lifecycle import Status
-from tests.support.consumer import Stage, letter_of
+from tests.support.consumer import Stage
 
 
 async def echo(_: Context, payload: Any) -> Any:
@@ -94,7 +94,7 @@ async def test_a_job_whose_attempts_are_spent_is_buried_with_a_letter(stage: Sta
     assert (row["attempts"], row["failures"], row["reason"]) == (4, 4, "attempts_spent")
     assert await stage.history(job_id) == ["failed"] * 4
 
-    letter = letter_of(row, await stage.letters())
+    letter = await stage.letter_of(row)
     assert letter["type"] == "fail"
     assert letter["reason"] == "attempts_spent"
     assert letter["error"] == "RuntimeError: the printer is on fire"
@@ -114,7 +114,7 @@ async def test_a_permanent_failure_is_buried_at_once(stage: Stage) -> None:
     await stage.start({"hopeless": hopeless})
     row = await stage.reaches(await stage.submit("hopeless"), Status.FAILED)
     assert (row["attempts"], row["reason"], row["error"]) == (1, "permanent_failure", "PermanentFailure: no such customer")
-    assert letter_of(row, await stage.letters())["reason"] == "permanent_failure"
+    assert (await stage.letter_of(row))["reason"] == "permanent_failure"
 
 
 async def test_a_payload_that_the_handler_cannot_decode_is_a_permanent_failure(stage: Stage) -> None:

@@ -14,6 +14,7 @@ from consumer.registry import Registry
 from consumer.runtime import ROLES, Consumer
 from shared.broker import Broker
 from shared.database import Database
+from shared.dispatch_store import DispatchStore
 from shared.ids import new_id
 from shared.job_store import JobStore
 from shared.jobs import Handler, HandlerFunction
@@ -116,6 +117,18 @@ class Stage:
         items = await self.broker.client.xrange(self.broker.keys.dlq)
         return [{name.decode(): value.decode() for name, value in fields.items()} for _, fields in items]
 
+    async def letter_of(self, row: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the one letter about that job; it comes a moment after the row says FAILED."""
+
+        async def there() -> Mapping[str, str]:
+            letters = [letter for letter in await self.letters() if letter["id"] == row["id"]]
+            assert len(letters) == 1, letters
+            return letters[0]
+
+        letter = await eventually(there, what="the letter")
+        assert letter.keys() == {"id", "type", *Letter._fields[2:5], "when"}
+        return letter
+
     async def add_entry(self, fields: Mapping[str, str | bytes], priority: str = "normal") -> str:
         """XADD by hand, as a stranger would."""
         entry_id = await self.broker.client.xadd(self.broker.keys.stream(priority), fields)
@@ -150,18 +163,18 @@ def _handler(name: str, function: HandlerFunction) -> Handler:
     return Handler(type=name, function=function, executor="async" if asyncio.iscoroutinefunction(function) else "thread")
 
 
-def letter_of(row: Mapping[str, Any], letters: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
-    """Return the one letter about that job."""
-    [letter] = [letter for letter in letters if letter["id"] == row["id"]]
-    assert letter.keys() == {"id", "type", *Letter._fields[2:5], "when"}
-    return letter
-
-
 @pytest.fixture
 async def stage(
-    settings: Settings, jobs: JobStore, database: Database, broker: Broker, monkeypatch: pytest.MonkeyPatch
+    settings: Settings,
+    jobs: JobStore,
+    database: Database,
+    dispatch: DispatchStore,
+    broker: Broker,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Stage]:
-    """A stage of this test's own."""
+    """A stage of this test's own, on stores that have been in use: the rebuild of a very first start would add fresh jobs once more."""
+    await dispatch.set_epoch(settings.stream, "in use")
+    await broker.set_epoch("in use")
     monkeypatch.setattr("consumer.reader.BLOCK_SECONDS", SHORT_BLOCK_SECONDS)
     stage = Stage(settings, jobs, database, broker)
     try:
