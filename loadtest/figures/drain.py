@@ -61,7 +61,7 @@ def _contenders(bench: Bench) -> Mapping[str, Contender]:
 
 DRAIN1 = Figure(
     name="drain1",
-    title="jobs that do nothing, all queued before, one worker process with 100 at a time",
+    title="jobs that do nothing, all queued before, one worker process",
     method="jobs/s: from the first settled job to the last: ours by the database's finished_at, peers by the worker's "
     "clock once the end is written to Redis. From first claim: ours from the first started_at, peers from the creation "
     "of the worker.",
