@@ -31,7 +31,7 @@ class Context(Protocol):
     """What a handler may ask of and tell to millstream while it runs."""
 
     job_id: str  # UUIDv7
-    attempt: int  # grows with every claim, never reset: a fencing token for outside stores
+    attempt: int  # grows with every claim, never reset; claims commit asynchronously, so a crash of PostgreSQL itself may repeat one
     log: Any  # structlog logger that carries job_id, type and attempt
     cancelled: bool  # True once the job should stop: its time is up, its worker drains or lost its lease
     resources: Mapping[str, Any]  # what the worker shares among handlers: settings, mailer, ...
