@@ -65,11 +65,6 @@ class Database:
             except _PASSING:
                 return await connection.fetch(query, *args)
 
-    async def execute(self, query: str, *args: Any) -> str:
-        """Run one statement and return its command tag, such as `DELETE 3`."""
-        async with self._session() as connection:
-            return await connection.execute(query, *args)
-
     async def fetch_value(self, query: str, *args: Any) -> Any:
         """Run one statement and return the first column of its first row, None without one."""
         rows = await self.fetch(query, *args)

@@ -39,7 +39,7 @@ async def test_a_retried_job_leaves_the_dead_letter_queue(
         letters |= await jobs.bury([(claimed.id, claimed.attempt, "attempts_spent", "it failed", "")], lease.id)
     places = await broker.bury([(letter, None) for letter in letters.values()])
     placed, unplaced, stays = letters
-    await database.execute("UPDATE dead_letters SET entry_id = $1 WHERE job_id = $2", places[placed], placed)
+    await database.fetch("UPDATE dead_letters SET entry_id = $1 WHERE job_id = $2", places[placed], placed)
     await eventually(lambda: _length(broker, 3))
     for job_id in (placed, unplaced):
         assert (await api.post(f"/jobs/{job_id}/retry")).status == 202

@@ -89,7 +89,7 @@ async def test_many_keys_at_once_are_few_transactions(api: Api) -> None:
 async def test_an_expired_key_is_free_again(api: Api, database: Database) -> None:
     """After its time the same key makes a new job, even with another body."""
     first = await api.submitted(idempotency_key="k")
-    await database.execute("UPDATE idempotency_keys SET expires_at = now() - interval '1 second'")
+    await database.fetch("UPDATE idempotency_keys SET expires_at = now() - interval '1 second'")
     second = await api.submitted(idempotency_key="k", payload={"other": 1})
     assert first != second
     assert (await api.submit(idempotency_key="k", payload={"other": 1})).json["id"] == second
@@ -98,6 +98,6 @@ async def test_an_expired_key_is_free_again(api: Api, database: Database) -> Non
 async def test_a_replay_of_a_forgotten_job_names_its_id(api: Api, database: Database) -> None:
     """The job may have been deleted before its key: the answer still says which one it was."""
     job_id = await api.submitted(idempotency_key="k")
-    await database.execute("DELETE FROM jobs")
+    await database.fetch("DELETE FROM jobs")
     again = await api.submit(idempotency_key="k")
     assert (again.status, again.json) == (200, {"id": job_id})

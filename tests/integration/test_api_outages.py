@@ -240,12 +240,12 @@ async def test_a_producer_that_starts_without_postgresql(settings: Settings, dat
 
 async def test_an_error_that_nobody_foresaw_ends_nothing(api: Api, database: Database) -> None:
     """The table is gone, or a constraint refuses: those requests get a 503 or 422 with a reason, the next ones their 202."""
-    await database.execute("ALTER TABLE jobs RENAME TO hidden")
+    await database.fetch("ALTER TABLE jobs RENAME TO hidden")
     for answer in await asyncio.gather(*(api.submit(idempotency_key=key) for key in (None, "k"))):
         assert "PostgreSQL" in answer.problem(503)["detail"]
-    await database.execute("ALTER TABLE hidden RENAME TO jobs")
+    await database.fetch("ALTER TABLE hidden RENAME TO jobs")
     assert (await api.submit()).status == 202
-    await database.execute("ALTER TABLE jobs ADD CONSTRAINT no_odd CHECK (payload::text <> '{\"n\": 3}')")
+    await database.fetch("ALTER TABLE jobs ADD CONSTRAINT no_odd CHECK (payload::text <> '{\"n\": 3}')")
     for prefix in (None, "b"):
         answers = await asyncio.gather(*(api.submit(payload={"n": n}, idempotency_key=prefix and f"{prefix}{n}") for n in range(9)))
         assert [answer.status for answer in answers] == [422 if n == 3 else 202 for n in range(9)]
@@ -255,12 +255,12 @@ async def test_an_error_that_nobody_foresaw_ends_nothing(api: Api, database: Dat
 async def test_a_server_that_became_read_only_is_unavailable(api: Api, database: Database) -> None:
     """After a failover the old primary refuses writes: 503, and 202 once a writable one answers."""
     name = await database.fetch_value("SELECT current_database()")
-    await database.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
-    await database.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millstream submit'")
+    await database.fetch(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    await database.fetch("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'millstream submit'")
     answer = asyncio.create_task(api.submit())
     await eventually(lambda: _read_only_was_met(database))
-    await database.execute("SET default_transaction_read_only = off")
-    await database.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
+    await database.fetch("SET default_transaction_read_only = off")
+    await database.fetch(f"ALTER DATABASE {name} SET default_transaction_read_only = off")
     assert (await answer).status in {202, 503}
     await eventually(lambda: _accepted(api))
 

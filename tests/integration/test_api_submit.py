@@ -86,7 +86,7 @@ async def test_a_type_published_a_moment_ago_is_known(api: Api, database: Databa
 async def test_a_bad_row_in_the_catalog_spoils_no_other_type(api: Api, database: Database, producer: Producer) -> None:
     """A schema that is none, or defaults that are none, make that type unknown and nothing else."""
     await publish(database, [TypeDescription(type="bad.schema", schema={"type": "objec"}), TypeDescription(type="bad.defaults", schema={})])
-    await database.execute("UPDATE job_types SET defaults = '[1]' WHERE type = 'bad.defaults'")
+    await database.fetch("UPDATE job_types SET defaults = '[1]' WHERE type = 'bad.defaults'")
     await producer._catalog.refresh()
     assert (await api.submit()).status == 202
     assert (await api.submit(type="bad.schema")).status == 422

@@ -26,14 +26,14 @@ async def test_a_live_lease_is_healthy(settings: Settings, leases: LeaseStore) -
 async def test_a_silent_worker_is_not_healthy(settings: Settings, leases: LeaseStore, database: Database) -> None:
     """A process that hangs is unhealthy as soon as its lease time is over, also while no reaper has declared it dead."""
     await open_lease(leases, settings)
-    await database.execute("UPDATE leases SET heartbeat_at = now() - interval '11 seconds'")
+    await database.fetch("UPDATE leases SET heartbeat_at = now() - interval '11 seconds'")
     assert not await is_alive(settings)
 
 
 async def test_another_host_does_not_count(settings: Settings, leases: LeaseStore, database: Database) -> None:
     """Every container looks after itself: a lease of another one does not make this one healthy."""
     await open_lease(leases, settings)
-    await database.execute("UPDATE leases SET host = 'elsewhere'")
+    await database.fetch("UPDATE leases SET host = 'elsewhere'")
     assert not await is_alive(settings)
 
 
