@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs bench loadtest chaos lock clean
+.PHONY: help run test check docs bench loadtest lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -36,9 +36,6 @@ bench: $(VENV)/.dev ## measure on this machine
 loadtest: $(VENV)/.run ## put load on the running service
 	@exec $(BIN)/python -m loadtest $(ARGS)
 
-chaos: $(VENV)/.dev ## kill, pause and cut off its parts, and prove that no job is lost
-	@exec $(BIN)/python -m chaos $(ARGS)
-
 lock: $(VENV)/.dev ## choose the newest versions that fit and write them down
 	@$(PIP) uv
 	@$(LOCK) --upgrade --extra embedded --extra handlers -o constraints.txt pyproject.toml
@@ -63,6 +60,7 @@ $(VENV)/.dev: $(VENV)/.run constraints-dev.txt
 	@touch $@
 
 $(VENV)/bin/python:
+	@test -w . || { echo "This folder cannot be written to, and .venv belongs into it. Clone millstream into a folder of yours."; exit 1; }
 	@command -v $(PYTHON) > /dev/null || { \
 		echo "millstream needs Python 3.11 or newer, and there is no $(PYTHON) here. Name one: make run PYTHON=/path/to/python3"; \
 		exit 1; }

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from shared.embedded.folder import listen_error
 from shared.errors import UnavailableError
-from shared.settings import Settings
+from shared.settings import Settings, variable
 
 
 def check_port(settings: Settings) -> None:
@@ -22,8 +22,8 @@ def check_port(settings: Settings) -> None:
     raise UnavailableError(f"The API cannot listen on {place}: {error.strerror}.", "Set MILLSTREAM_HOST or MILLSTREAM_PORT.")
 
 
-def check_folder(folder: Path) -> None:
-    """Make sure that the data folder is there and that we can write to it."""
+def check_folder(folder: Path, what: str, name: str) -> None:
+    """Make sure that a folder is there and that we can write to it. `name` is the setting that chooses it."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -31,6 +31,6 @@ def check_folder(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise UnavailableError(
-            f"The data folder {folder} cannot be written to: {error.strerror}.",
-            "Choose another one with MILLSTREAM_DATA_DIR.",
+            f"The {what} folder {folder} cannot be written to: {error.strerror}.",
+            f"Choose another one with {variable(name)}.",
         ) from error

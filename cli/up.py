@@ -25,7 +25,8 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings()
     log.configure(settings)
     data_dir = settings.data_dir.absolute()
-    preflight.check_folder(data_dir)
+    preflight.check_folder(data_dir, "data", "data_dir")
+    preflight.check_folder(settings.output_dir.absolute(), "output", "output_dir")
     with stack.hold(data_dir), Signals() as signals:
         preflight.check_port(settings)
         return LocalStack(settings, signals).run(consumers=args.consumers, producers=args.producers)

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from consumer.context import JobContext
-from consumer.outcome import Ending, Raised, Returned, Stopped, TimedOut
+from consumer.outcome import Cancelled, Ending, Raised, Returned, Stopped, TimedOut
 from shared.errors import PermanentFailure
 from shared.jobs import Handler
 from shared.models import Claimed, Entry, Lease
@@ -16,12 +16,13 @@ from shared.models import Claimed, Entry, Lease
 TIMED_OUT = "timed_out"
 DRAINING = "draining"
 FENCED = "fenced"
+CANCELLED = "cancelled"
 
 
 class Attempt:
     """A claimed job, the entry that brought it, the lease that fences it, and the task that runs it."""
 
-    __slots__ = ("context", "deadline", "ended", "entry", "handler", "job", "lease", "limit", "stop_reason", "task")
+    __slots__ = ("context", "deadline", "ended", "entry", "handler", "job", "lease", "limit", "started", "stop_reason", "task")
 
     def __init__(self, job: Claimed, entry: Entry, lease: Lease, handler: Handler, context: JobContext, limit: float, now: float) -> None:
         self.job = job
@@ -30,6 +31,7 @@ class Attempt:
         self.handler = handler
         self.context = context
         self.limit = limit  # seconds
+        self.started = now
         self.deadline = now + limit  # by the loop's clock
         self.stop_reason = ""
         self.ended = False  # its outcome is known; a handler that runs on after that is abandoned
@@ -44,7 +46,9 @@ class Attempt:
 
     def forced_ending(self) -> Ending:
         """Return how an attempt ends that was told to stop."""
-        return TimedOut(self.limit) if self.stop_reason == TIMED_OUT else Stopped()
+        if self.stop_reason == TIMED_OUT:
+            return TimedOut(self.limit)
+        return Cancelled() if self.stop_reason == CANCELLED else Stopped()
 
 
 async def run_handler(attempt: Attempt, threads: ThreadPoolExecutor) -> Ending:

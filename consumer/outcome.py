@@ -40,7 +40,11 @@ class Stopped(NamedTuple):
     """The handler was stopped because this process ends."""
 
 
-Ending = Returned | Raised | TimedOut | Stopped
+class Cancelled(NamedTuple):
+    """The handler was stopped because somebody asked for it."""
+
+
+Ending = Returned | Raised | TimedOut | Stopped | Cancelled
 
 
 # ... and what that means for the job.
@@ -92,15 +96,23 @@ def decide(job: Claimed, ending: Ending) -> Outcome:
             return _succeeded(value)
         case Stopped():
             return HandBack()
+        case Cancelled():
+            return Abort()
         case TimedOut(seconds):
             return _failed(job, f"timeout: stopped after {seconds:g} s")
-        case Raised(Snooze() as wish):
-            return Snoozed(_wished_delay(wish))
-        case Raised(PermanentFailure() as error):
-            return Bury("permanent_failure", describe(error), trace_of(error))
-        case Raised(RetryAfter() as wish):
-            return _failed(job, describe(wish), delay=_wished_delay(wish))
         case Raised(error):
+            return _raised(job, error)
+
+
+def _raised(job: Claimed, error: BaseException) -> Outcome:
+    match error:
+        case Snooze():
+            return Snoozed(_wished_delay(error))
+        case PermanentFailure():
+            return Bury("permanent_failure", describe(error), trace_of(error))
+        case RetryAfter():
+            return _failed(job, describe(error), delay=_wished_delay(error))
+        case _:
             return _failed(job, describe(error), trace_of(error))
 
 

@@ -32,6 +32,7 @@ log = get_log()
 
 ROLES = ("worker", "reaper", "delayer", "reconciler", "janitor")
 TIME_LIMITS_EVERY_SECONDS = 0.1
+CANCELS_EVERY_SECONDS = 0.5
 STRAYS_EVERY_SECONDS = 2.5
 CATALOG_EVERY_SECONDS = 1.0  # until the types are published
 TYPES_ARE_KNOWN_SECONDS = 3600.0
@@ -86,6 +87,7 @@ class Consumer:
         chosen["catalog"] = (CATALOG_EVERY_SECONDS, self._publish_types)
         if self.worker is not None:
             chosen["time_limits"] = (TIME_LIMITS_EVERY_SECONDS, self.worker.enforce_time_limits)
+            chosen["cancels"] = (CANCELS_EVERY_SECONDS, self.worker.honour_cancels)
             chosen["strays"] = (STRAYS_EVERY_SECONDS, self.worker.look_for_strays)
         return chosen
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from consumer.attempt import DRAINING, FENCED, TIMED_OUT, Attempt, run_handler
+from consumer.attempt import CANCELLED, DRAINING, FENCED, TIMED_OUT, Attempt, run_handler
 from consumer.context import JobContext
 from consumer.every import pause_until
 from consumer.outcome import Abort, Outcome, decide
@@ -30,6 +30,7 @@ log = get_log()
 
 AFTER_ERROR_SECONDS = 0.25
 HANDLER_THREADS = "handler"  # how the names of threads begin in which handlers run
+CANCELS_AFTER_SECONDS = 0.25
 OBEY_SECONDS = 5.0  # a handler that was told to stop and runs on after so long is abandoned
 UNSETTLED_PER_SLOT = 4  # jobs that ended but are not settled yet; more than that and reading pauses
 
@@ -200,6 +201,15 @@ class Worker:
             else:
                 attempt.stop(TIMED_OUT)
                 attempt.deadline = now + OBEY_SECONDS
+
+    async def honour_cancels(self) -> None:
+        """Stop attempts whose jobs were cancelled while they ran. Short jobs are not asked for: they end sooner."""
+        now = asyncio.get_running_loop().time()
+        running = {attempt.job.id: attempt for attempt in self._unfinished() if now - attempt.started > CANCELS_AFTER_SECONDS}
+        for job_id in await self._jobs.cancels_requested(list(running)) if running else ():
+            if not running[job_id].stop_reason:
+                running[job_id].stop(CANCELLED)
+                running[job_id].deadline = now + OBEY_SECONDS
 
     async def look_for_strays(self) -> None:
         """Entries may be pending with us that we know nothing of, when the answer to a read or a claim was lost."""

@@ -205,6 +205,7 @@ class JobsApi:
         job_id = _job_id(request)
         for _ in range(3):  # it may begin to run, or go back to waiting, between two looks
             if await self._jobs.cancel([job_id]):
+                await self._stop_waiting(job_id)
                 return answer(await self._found(request))
             if await self._jobs.request_cancel(job_id):
                 return answer(await self._found(request), 202)
@@ -212,6 +213,13 @@ class JobsApi:
         if view.status == Status.CANCELLED:
             return answer(view)
         raise ProblemError(409, f"job {job_id} is {view.status} and cannot be cancelled")
+
+    async def _stop_waiting(self, job_id: str) -> None:
+        """The worker that meets a cancelled job's entry drops it; in the ZSET it could lie for an hour until then."""
+        try:
+            await self._broker.undelay([job_id])
+        except BrokerUnavailableError as error:
+            log.warning("delay_not_removed", job_id=job_id, error=str(error))
 
     async def _forget_letter(self, job_id: str, entry_id: str | None) -> None:
         try:

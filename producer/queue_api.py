@@ -16,6 +16,7 @@ from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
 from shared.job_views import JobViews
 
 READY_SECONDS = 3.0
+REDIS_SECONDS = 1.0  # jobs are accepted without it, so a probe must not wait for it
 
 
 class QueueApi:
@@ -55,8 +56,9 @@ class QueueApi:
     async def _dispatch(self) -> dict[str, int] | None:
         """What Redis holds; None while it is away. `lag`: entries that no worker has read yet."""
         try:
-            depths = await self._broker.depths()
-        except BrokerUnavailableError:
+            async with asyncio.timeout(REDIS_SECONDS):
+                depths = await self._broker.depths()
+        except (BrokerUnavailableError, TimeoutError):
             return None
         return depths | {"lag": undelivered(depths)}
 
@@ -80,9 +82,10 @@ class QueueApi:
         except TimeoutError:
             raise unavailable(f"PostgreSQL did not answer within {READY_SECONDS:g} s") from None
         try:
-            await self._broker.ping()
-        except BrokerUnavailableError as error:
-            return answer({"status": "degraded", "postgres": "ok", "redis": str(error)})
+            async with asyncio.timeout(REDIS_SECONDS):
+                await self._broker.ping()
+        except (BrokerUnavailableError, TimeoutError) as error:
+            return answer({"status": "degraded", "postgres": "ok", "redis": str(error) or f"no answer within {REDIS_SECONDS:g} s"})
         return answer({"status": "ok", "postgres": "ok", "redis": "ok"})
 
     async def metrics(self, _: web.Request) -> web.Response:

@@ -126,7 +126,7 @@ def _problem(error: Exception, base: str, text: bytes) -> ProblemError:
 
 def _pointer(path: str) -> str:
     """Turn msgspec's `.a[0][...]` into a JSON pointer; it does not name the key of a dict."""
-    parts = re.findall(r"\.([^.\[]+)|\[(\d+)\]", path)
+    parts = re.findall(r"\.([^.\[]+)|\[(\d+)\]", path.replace("[...]", ""))
     return "".join(f"/{name or index}" for name, index in parts)
 
 

@@ -128,6 +128,12 @@ class Broker:
         """Put jobs that have no entry into the ZSET."""
         await self._postpone(self.keys.base, [(member(job.id, job.priority), job.due_in, "") for job in jobs])
 
+    async def undelay(self, job_ids: Iterable[str]) -> None:
+        """Take jobs out of the ZSET that need not wait any more."""
+        members = [member(job_id, priority) for job_id in job_ids for priority in PRIORITIES]
+        with _translated():
+            await self.client.zrem(self.keys.delayed, *members)
+
     async def postpone(self, entries: Iterable[tuple[Entry, float]]) -> None:
         """Put the jobs of these entries into the ZSET, due in so many seconds, then drop the entries."""
         by_priority = sorted(entries, key=lambda pair: pair[0].priority)

@@ -104,6 +104,10 @@ class JobStore:
         """Ask the worker that runs the job to stop it; False when none does."""
         return bool(await self._database.fetch(SQL["request_cancel"], job_id))
 
+    async def cancels_requested(self, ids: Sequence[str]) -> set[str]:
+        """Which of these running jobs were asked to stop."""
+        return {row[0] for row in await self._database.fetch(SQL["cancels_requested"], sorted(ids))}
+
     async def expire(self, ids: Sequence[str]) -> set[str]:
         """Cancel waiting jobs whose start deadline passed; return their ids."""
         return {row[0] for row in await self._database.fetch(SQL["expire"], sorted(ids))}

@@ -155,6 +155,10 @@ RETURNING id::text;
 -- No move: ask the worker that runs it to stop.
 UPDATE jobs SET cancel_requested = true, updated_at = now() WHERE id = $1 AND status = 'PROCESSING' RETURNING id::text;
 
+-- name: cancels_requested
+-- No move: which of these running jobs were asked to stop?
+SELECT id::text FROM jobs WHERE id = ANY($1::uuid[]) AND status = 'PROCESSING' AND cancel_requested;
+
 -- name: expire
 -- expire: SCHEDULED, PENDING, RETRYING -> CANCELLED once the start deadline passed.
 UPDATE jobs SET status = 'CANCELLED', reason = 'expired', finished_at = now(), updated_at = now()

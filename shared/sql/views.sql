@@ -25,10 +25,23 @@ SELECT extract(epoch FROM now() - run_at)::double precision FROM jobs
 WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND run_at <= now() ORDER BY run_at LIMIT 1;
 
 -- name: latencies
--- Of the newest thousand jobs: seconds from due to start, and from start to end.
+-- Of the newest thousand completed jobs: seconds from due to start, and from start to end. Looks at 20,000 jobs at most, those before
+-- the one that has been due for longest: what is younger waits in the backlog.
 SELECT percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM started_at - run_at)) AS wait,
        percentile_cont(ARRAY[0.5, 0.95, 0.99]) WITHIN GROUP (ORDER BY extract(epoch FROM finished_at - started_at)) AS run
-FROM (SELECT run_at, started_at, finished_at, status FROM jobs ORDER BY id DESC LIMIT 1000) AS newest WHERE status = 'COMPLETED';
+FROM (
+    SELECT run_at, started_at, finished_at
+    FROM (
+        SELECT id, run_at, started_at, finished_at, status FROM jobs
+        WHERE id < coalesce(
+            (SELECT id FROM jobs WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND run_at <= now()
+             ORDER BY run_at LIMIT 1),
+            'ffffffff-ffff-ffff-ffff-ffffffffffff'
+        )
+        ORDER BY id DESC LIMIT 20000
+    ) AS started
+    WHERE status = 'COMPLETED' ORDER BY id DESC LIMIT 1000
+) AS newest;
 
 -- name: dead
 SELECT job_id::text FROM dead_letters WHERE ($1::uuid IS NULL OR job_id < $1) ORDER BY job_id DESC LIMIT $2;

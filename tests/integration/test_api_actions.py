@@ -76,6 +76,18 @@ async def test_cancel_in_every_state(api: Api, jobs: JobStore, leases: LeaseStor
             assert answer.json["cancel_requested"] is (status is Status.PROCESSING)
 
 
+async def test_a_cancelled_job_waits_for_nothing(api: Api, broker: Broker) -> None:
+    """Its place in the ZSET goes with it, also when it is retried at once."""
+    job_id = await api.submitted(delay=600)
+    await eventually(lambda: _delayed(broker, 1))
+    assert (await api.call("POST", f"/jobs/{job_id}/cancel")).status == 200
+    await eventually(lambda: _delayed(broker, 0))
+
+
+async def _delayed(broker: Broker, count: int) -> bool:
+    return (await broker.depths())["delayed"] == count
+
+
 async def test_an_action_needs_no_body(api: Api) -> None:
     """POST without a body and without a media type is what curl -X POST sends."""
     job_id = await api.submitted()

@@ -47,6 +47,21 @@ async def test_json_that_is_no_job_is_422(api: Api) -> None:
     assert await stored(api) == 0
 
 
+async def test_a_lone_surrogate_among_good_jobs_is_named_by_its_index(api: Api) -> None:
+    """It spoils the JSON of the whole array; the answer still says which job it is in, and nothing is stored."""
+    good = '{"type": "test.noop"}'
+    answer = await api.post("/jobs/bulk", f'[{good}, {{"type": "test.noop", "payload": {{"a": "\\ud800"}}}}, {good}]'.encode())
+    [error] = answer.problem(422)["errors"]
+    assert error["index"] == 1
+    assert (await api.get("/jobs")).json["jobs"] == []
+
+
+async def test_a_number_out_of_range_is_pointed_at(api: Api) -> None:
+    """The pointer leads to the payload and is well-formed, although the decoder does not name the key."""
+    [error] = (await api.post("/jobs", b'{"type": "test.noop", "payload": {"a": 1e400000}}')).problem(422)["errors"]
+    assert error["pointer"] == "/payload"
+
+
 async def test_a_lone_surrogate_is_called_by_its_name(api: Api) -> None:
     """`Input data was truncated` would send a person to look in the wrong place."""
     for text in (b'"\\ud800"', b'"\\uDFFF x"'):

@@ -1,5 +1,6 @@
 """What becomes of a job, seen from outside: its row, its history, its dead letter, its entries."""
 
+import asyncio
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -163,6 +164,36 @@ async def test_a_cancelled_job_never_runs(stage: Stage) -> None:
     await stage.start({"echo": echo})
     await stage.reaches(await stage.submit("echo"), Status.COMPLETED)
     assert (await stage.row(job_id))["attempts"] == 0
+
+
+async def test_a_running_job_that_is_cancelled_stops_within_a_second(stage: Stage) -> None:
+    """The handler is told, its neighbour is not, and the job is CANCELLED under the fence of the worker that stopped it."""
+    stopped: list[str] = []
+
+    async def wait(ctx: Context, _: Any) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(ctx.job_id)
+
+    await stage.start({"wait": wait})
+    job_id, neighbour = await stage.submit("wait"), await stage.submit("wait", timeout=4.0, max_attempts=1)
+    await stage.reaches(job_id, Status.PROCESSING)
+    await stage.reaches(neighbour, Status.PROCESSING)
+    assert await stage.jobs.request_cancel(job_id)
+    row = await stage.reaches(job_id, Status.CANCELLED, within=3.0)
+    assert (row["reason"], stopped) == ("cancelled", [job_id])
+    assert await stage.history(job_id) == ["cancelled"]
+    assert (await stage.reaches(neighbour, Status.FAILED))["error"].startswith("timeout")
+
+
+async def test_a_job_that_was_cancelled_before_its_worker_died_does_not_start_again(stage: Stage) -> None:
+    """The request outlives the attempt: whoever claims the job next stops it at once."""
+    job_id = await stage.submit("echo")
+    await stage.database.fetch("UPDATE jobs SET cancel_requested = true WHERE id = $1", job_id)
+    await stage.start({"echo": echo})
+    row = await stage.reaches(job_id, Status.CANCELLED)
+    assert (row["attempts"], row["result"]) == (1, None)
 
 
 async def test_a_job_whose_start_deadline_passed_is_expired(stage: Stage) -> None:

@@ -9,7 +9,9 @@ import pytest
 from consumer.outcome import (
     LONGEST_DELAY_SECONDS,
     MAX_RESULT_BYTES,
+    Abort,
     Bury,
+    Cancelled,
     Ending,
     HandBack,
     Outcome,
@@ -41,6 +43,7 @@ TABLE: list[tuple[Ending, int, Outcome]] = [
     (Returned(math.nan), 0, Succeeded(b"null")),
     (Returned("x" * (MAX_RESULT_BYTES - 2)), 0, Succeeded(b'"' + b"x" * (MAX_RESULT_BYTES - 2) + b'"')),
     (Stopped(), 0, HandBack()),
+    (Cancelled(), 3, Abort()),
     (Stopped(), 3, HandBack()),
     (TimedOut(1.5), 0, Retry(2.0, "timeout: stopped after 1.5 s")),
     (TimedOut(1.5), 3, Bury("attempts_spent", "timeout: stopped after 1.5 s")),
