@@ -71,9 +71,12 @@ async def test_zset_dlq_and_random_entries_deleted(fragile: Stack) -> None:
     await eventually(lambda: fragile.count("status = 'FAILED'"))
     client, keys = fragile.broker.client, fragile.broker.keys
     assert await client.delete(keys.delayed, keys.dlq) == 2
+    deleted = 0
     for stream in (keys.stream("normal"), keys.stream("low")):
         entries = [entry_id for entry_id, _ in await client.xrange(stream)]
-        assert await client.xdel(stream, *random.sample(entries, len(entries) // 2))
+        if half := random.sample(entries, (len(entries) + 1) // 2):  # a fast machine may be through with one of them
+            deleted += await client.xdel(stream, *half)
+    assert deleted
     await fragile.check_promise()
     assert not fragile.started_twice()
     assert await fragile.count("status = 'COMPLETED' AND failures + crashes = 0") == len(fragile.accepted) - len(hopeless)
