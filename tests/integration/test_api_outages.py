@@ -145,6 +145,17 @@ async def test_reads_do_not_hang_behind_each_other(shaky: Shaky, monkeypatch: py
     assert time.monotonic() - began < 0.3 * 3 + SLACK_SECONDS
 
 
+async def test_a_silent_redis_keeps_no_probe_waiting(shaky: Shaky, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs are accepted without it, so a health check that gives up after a few seconds must hear that; statistics come, too."""
+    monkeypatch.setattr("producer.queue_api.REDIS_SECONDS", 0.3)
+    shaky.redis.black_hole()
+    began = time.monotonic()
+    degraded = await shaky.api.get("/readyz")
+    assert (degraded.status, degraded.json["status"]) == (200, "degraded")
+    assert (await shaky.api.get("/jobs/stats")).json["dispatch"] is None
+    assert time.monotonic() - began < 2 * 0.3 + SLACK_SECONDS
+
+
 async def test_probes_tell_what_is_down(shaky: Shaky, monkeypatch: pytest.MonkeyPatch) -> None:
     """Alive always; ready as long as PostgreSQL answers; degraded without Redis."""
     monkeypatch.setattr("producer.queue_api.READY_SECONDS", 0.5)

@@ -196,7 +196,8 @@ def test_a_taken_port_is_refused_even_if_it_is_shared(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "code", "sentence"),
     [
-        ({"MILLSTREAM_DATA_DIR": "/dev/null/data"}, 69, "cannot be written to"),
+        ({"MILLSTREAM_DATA_DIR": "/dev/null/data"}, 69, "The data folder /dev/null/data cannot be written to"),
+        ({"MILLSTREAM_OUTPUT_DIR": "/dev/null/files"}, 69, "The output folder /dev/null/files cannot be written to"),
         ({"MILLSTREAM_PORT": "many", "MILLSTREAM_CONCURRENCY": "0"}, 2, "MILLSTREAM_CONCURRENCY"),
     ],
 )
