@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import sys
 from dataclasses import dataclass, field
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import cast
 
 import orjson
@@ -54,10 +54,11 @@ class Tally:
         self.bad_example = self.bad_example or why
 
     def result(self) -> dict[str, float | str]:
-        """Return counts, answers a second over the counted span, latencies in ms."""
+        """Return counts (`sent`: with those of the warm-up), answers a second over the counted span, latencies in ms."""
         span = self.last_at - self.first_at
         return {
             "count": len(self.latencies),
+            "sent": self.sent,
             "seconds": span,
             "rate": len(self.latencies) / span if span else 0.0,
             "p50_ms": percentile(self.latencies, 50) * 1000 if self.latencies else 0.0,
@@ -141,8 +142,9 @@ def main() -> None:
     tally = Tally(begin=begin, until=begin + told.seconds if told.seconds else float("inf"), count=told.count or sys.maxsize)
     if not told.seconds and not told.count:
         parser.error("--seconds or --count")
+    started = process_time()
     uvloop.run(run(target, target.post(sys.stdin.buffer.read()), told.connections, tally))
-    sys.stdout.buffer.write(orjson.dumps(tally.result()))
+    sys.stdout.buffer.write(orjson.dumps(tally.result() | {"cpu_seconds": process_time() - started}))
 
 
 if __name__ == "__main__":

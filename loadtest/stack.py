@@ -3,13 +3,14 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Self
 
 import orjson
 
+from loadtest.cpu import CpuMeter
 from loadtest.errors import MeasureError
 from loadtest.processes import Children
 from loadtest.sizes import Sizes
@@ -95,6 +96,12 @@ class Stack:
         self._prove()
         self.stop_consumers()
         self.settle()
+
+    def cpu_meter(self, **parties: Sequence[Process]) -> CpuMeter:
+        """Start counting the CPU time of `parties` and of the two servers."""
+        pids = {name: [item.pid for item in items if item.pid] for name, items in parties.items()}
+        servers = {"PostgreSQL": self._postgres.pid, "Valkey": self._valkey.pid}
+        return CpuMeter(pids | {name: [pid] for name, pid in servers.items() if pid})
 
     def settle(self) -> None:
         """Let PostgreSQL write what is pending now, not in the middle of a measurement."""

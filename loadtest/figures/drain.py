@@ -28,7 +28,9 @@ def _ours(stack: Stack) -> Sample:
     queue(stack, count)
     stack.settle()
     consumer = stack.start_consumer()
+    meter = stack.cpu_meter(consumer=[consumer])
     drained(stack, count)
+    cpu = meter.microseconds_each(count)
     finished = stack.database.finished("test.noop")
     if finished.count != count:
         raise MeasureError(f"{finished.count} jobs are COMPLETED, {count} were queued")
@@ -36,6 +38,7 @@ def _ours(stack: Stack) -> Sample:
         RATE: count / finished.settle_seconds,
         WHOLE_RATE: count / finished.whole_seconds,
         "worker MB": resident_mb(consumer),
+        **cpu,
     }
 
 
@@ -64,7 +67,7 @@ DRAIN1 = Figure(
     title="jobs that do nothing, all queued before, one worker process",
     method="jobs/s: from the first settled job to the last: ours by the database's finished_at, peers by the worker's "
     "clock once the end is written to Redis. From first claim: ours from the first started_at, peers from the creation "
-    "of the worker.",
+    "of the worker. CPU us: of each party per job, the start of the consumer and what it does when idle included.",
     headline=RATE,
     contenders=_contenders,
     uses_peers=True,

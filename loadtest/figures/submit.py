@@ -2,44 +2,50 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from loadtest.figures.figure import Bench, Figure
 from loadtest.rounds import Contender
 from loadtest.stack import NOOP, Stack, drive
 from loadtest.stats import Sample
 from shared.embedded.folder import free_port
+from shared.embedded.process import Process
 
 RATE = "requests/s"
+MANY = 256  # connections: enough that two producers both have full batches
 
 
-def _submit(stack: Stack, producers: int) -> Sample:
+def _submit(stack: Stack, producers: int, connections: int | None = None) -> Sample:
     stack.fresh(producers)
-    return _driven(stack, stack.url)
+    return _driven(stack, stack.url, stack.producers, connections)
 
 
-def _bare_echo(stack: Stack) -> Sample:
+def _bare_echo(stack: Stack, processes: int = 1) -> Sample:
     stack.empty()
     port = free_port()
-    echo = stack.children.start("echo", [sys.executable, "-m", "loadtest.echo", str(port)], os.environ)
+    argv = [sys.executable, "-m", "loadtest.echo", str(port)]
+    echoes = [stack.children.start("echo", argv, os.environ) for _ in range(processes)]
     try:
-        stack.children.wait_listening(echo, port)
-        return _driven(stack, f"http://127.0.0.1:{port}")
+        for echo in echoes:
+            stack.children.wait_listening(echo, port)
+        return _driven(stack, f"http://127.0.0.1:{port}", echoes)
     finally:
-        stack.children.stop(echo)
+        stack.children.stop(*echoes)
 
 
-def _driven(stack: Stack, url: str) -> Sample:
+def _driven(stack: Stack, url: str, servers: Sequence[Process], connections: int | None = None) -> Sample:
     sizes = stack.sizes
+    meter = stack.cpu_meter(HTTP=servers)
     result = drive(
         stack.children,
         f"{url}/jobs",
         NOOP,
-        connections=sizes.submit_connections,
+        connections=connections or sizes.submit_connections,
         warmup=sizes.warmup_seconds,
         seconds=sizes.submit_seconds,
     )
-    return {RATE: result["rate"], "p50 ms": result["p50_ms"], "p99 ms": result["p99_ms"]}
+    cpu = meter.microseconds_each(result["sent"], generator=result["cpu_seconds"])
+    return {RATE: result["rate"], "p50 ms": result["p50_ms"], "p99 ms": result["p99_ms"]} | cpu
 
 
 def _against_floor(bench: Bench) -> Mapping[str, Contender]:
@@ -47,7 +53,14 @@ def _against_floor(bench: Bench) -> Mapping[str, Contender]:
 
 
 def _two_against_one(bench: Bench) -> Mapping[str, Contender]:
-    return {"two producers": lambda: _submit(bench.stack, 2), "one producer": lambda: _submit(bench.stack, 1)}
+    return {
+        "two producers": lambda: _submit(bench.stack, 2),
+        "one producer": lambda: _submit(bench.stack, 1),
+        "two, 256 conn.": lambda: _submit(bench.stack, 2, MANY),
+        "one, 256 conn.": lambda: _submit(bench.stack, 1, MANY),
+        "two echoes": lambda: _bare_echo(bench.stack, 2),
+        "one echo": lambda: _bare_echo(bench.stack, 1),
+    }
 
 
 SUBMIT = Figure(
@@ -61,7 +74,8 @@ SUBMIT = Figure(
 SUBMIT2 = Figure(
     name="submit2",
     title="the same, two producer processes on one port",
-    method="SO_REUSEPORT; the load generator, PostgreSQL and Valkey run on the same cores.",
+    method="SO_REUSEPORT; the load generator, PostgreSQL and Valkey run on the same cores. One and two processes of the bare "
+    "echo show what a second process brings on this machine at all. CPU us: of each party, per request.",
     headline=RATE,
     contenders=_two_against_one,
 )
