@@ -1,10 +1,11 @@
 """Takes over from the dead: declares leases dead, then does with every entry that lies unacknowledged what its job's row demands."""
 
+from collections import defaultdict
+
 from consumer.heartbeat import Heartbeat
 from consumer.triage import Triage
 from shared import probe
 from shared.broker import REAPER, Broker
-from shared.keys import PRIORITIES
 from shared.lease_store import LeaseStore
 from shared.log import get_log
 from shared.settings import Settings
@@ -27,7 +28,7 @@ class Reaper:
         self._triage = triage
         self._heartbeat = heartbeat
         # XAUTOCLAIM looks at ten entries for each that it may return: a scan that always began at 0-0 would never see the later ones.
-        self._cursors = dict.fromkeys(PRIORITIES, "0-0")
+        self._cursors: defaultdict[str, str] = defaultdict(lambda: "0-0")
         self._passes = 0
 
     async def step(self) -> None:
@@ -35,8 +36,8 @@ class Reaper:
         dead = await self._leases.declare_dead() if (may_judge := self._may_judge()) else []
         for worker in dead:
             log.warning("worker_dead", worker=worker)
-        for priority in PRIORITIES:
-            await self._sweep(priority)
+        for lane in self._broker.lanes:
+            await self._sweep(lane)
         self._passes += 1
         if dead or self._passes % GHOSTS_EVERY == 0:
             await self._drop_ghosts()
@@ -46,13 +47,13 @@ class Reaper:
         """After an outage of PostgreSQL all leases look dead: wait until the living had the time to say so."""
         return self._heartbeat.steady_seconds() >= self._settings.lease_seconds - self._settings.heartbeat_seconds
 
-    async def _sweep(self, priority: str) -> None:
+    async def _sweep(self, lane: str) -> None:
         idle = self._settings.lease_seconds + IDLE_MARGIN_SECONDS
         for _ in range(PAGES):
-            self._cursors[priority], entries = await self._broker.take_over(priority, idle, self._cursors[priority])
+            self._cursors[lane], entries = await self._broker.take_over(lane, idle, self._cursors[lane])
             if entries:
                 await self._triage.sort_out(entries)
-            if self._cursors[priority] == "0-0":
+            if self._cursors[lane] == "0-0":
                 return
 
     async def _drop_ghosts(self) -> None:

@@ -7,13 +7,12 @@ every entry of its time was read. Nothing else is added again, so a long backlog
 import logging
 import secrets
 import time
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from consumer.triage import Triage
 from shared import metrics, probe
 from shared.broker import Broker, GroupMissingError
 from shared.dispatch_store import HORIZON_SECONDS, PAGE, DispatchStore
-from shared.keys import PRIORITIES
 from shared.lease_store import LeaseStore
 from shared.log import get_log
 from shared.models import Letter
@@ -47,9 +46,9 @@ class Reconciler:
     async def _pass(self) -> None:
         if await self._was_emptied():
             await self._rebuild()
-        for priority in PRIORITIES:
-            age = await self._broker.undelivered_age(priority)
-            await self._add_again(priority, await self._dispatch.moment(age + MARGIN_SECONDS))
+        now = await self._dispatch.moment(MARGIN_SECONDS)
+        for lane, age in (await self._broker.undelivered_ages()).items():
+            await self._add_again(lane, now - timedelta(seconds=age))
         await self._bring_in()
         await self._reclaim_orphans()
         if await self._broker.has_no_dead() and await self._dispatch.any_placed():
@@ -71,8 +70,8 @@ class Reconciler:
         self._horizon = None
         count = 0
         now = await self._dispatch.moment(0)
-        for priority in PRIORITIES:
-            count += await self._add_again(priority, now)
+        for lane in self._broker.lanes:
+            count += await self._add_again(lane, now)
         await self._bring_in()
         await self._rebuild_letters()
         await self._begin_epoch()
@@ -90,16 +89,16 @@ class Reconciler:
 
     # Entries that are missing
 
-    async def _add_again(self, priority: str, before: datetime) -> int:
+    async def _add_again(self, lane: str, before: datetime) -> int:
         count = 0
-        while ids := await self._dispatch.undelivered(priority, before):
-            await self._broker.publish((priority, job_id) for job_id in ids)
+        while ids := await self._dispatch.undelivered(lane, before):
+            await self._broker.publish((lane, job_id) for job_id in ids)
             count += len(ids)
             if len(ids) < PAGE:
                 break
         if count:
             metrics.added_again.inc(count)
-            log.warning("jobs_added_again", priority=priority, count=count)
+            log.warning("jobs_added_again", lane=lane, count=count)
         return count
 
     async def _bring_in(self) -> None:
@@ -108,8 +107,9 @@ class Reconciler:
         since = self._horizon or await self._dispatch.moment(0)
         if self._horizon is not None and (until - since).total_seconds() < HORIZON_STEP_SECONDS:
             return
-        async for page in self._dispatch.due_soon(since, until):
-            await self._broker.delay(page)
+        for lane in self._broker.lanes:
+            async for page in self._dispatch.due_soon(lane, since, until):
+                await self._broker.delay(page)
         self._horizon = until
 
     # Jobs whose worker is dead and that no entry leads to

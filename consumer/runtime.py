@@ -7,9 +7,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumer import delayer, janitor, reaper, reconciler
+from consumer import delayer, janitor, queues, reaper, reconciler
 from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
+from consumer.portions import Portions
+from consumer.queues import Queues
 from consumer.reader import BLOCK_SECONDS, Reader
 from consumer.registry import Registry
 from consumer.resources import Resources
@@ -26,6 +28,7 @@ from shared.keys import Keys
 from shared.lease_store import LeaseStore
 from shared.log import get_log
 from shared.models import Lease
+from shared.queue_store import QueueStore
 from shared.settings import Settings
 
 log = get_log()
@@ -59,6 +62,7 @@ class Consumer:
         self._broker = Broker(settings.redis_url, keys, settings.group)
         self._reader = Broker(settings.redis_url, keys, settings.group, timeout=TIMEOUT_SECONDS + BLOCK_SECONDS)
         self._heartbeat = Heartbeat(settings, roles, registry.types() if "worker" in roles else (), self._on_lease)
+        self._queues = Queues(QueueStore(self._databases["upkeep"]), [self._broker, self._reader])
         self._resources = Resources(settings)
         self._types_are_known = False
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -69,9 +73,9 @@ class Consumer:
         triage = Triage(JobStore(claim), DispatchStore(claim), self._broker, self._settings.max_crashes)
         after = Triage(JobStore(settle), DispatchStore(settle), self._broker, self._settings.max_crashes)
         settler = Settler(JobStore(settle), self._broker, after)
-        return Worker(
-            self._settings, self._registry, JobStore(claim), Reader(self._broker, self._reader), triage, settler, self._resources.mapping
-        )
+        portions = Portions(dict(self._settings.queues), dict(self._settings.queue_concurrency))
+        reader = Reader(self._broker, self._reader, self._queues, portions)
+        return Worker(self._settings, self._registry, JobStore(claim), reader, triage, settler, self._resources.mapping)
 
     def _services(self) -> dict[str, tuple[float, Step]]:
         settings, broker, upkeep = self._settings, self._broker, self._databases["upkeep"]
@@ -84,6 +88,7 @@ class Consumer:
             "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases, broker).step),
         }
         chosen = {name: step for name, step in steps.items() if name in self._roles}
+        chosen["queues"] = (queues.EVERY_SECONDS, self._queues.refresh)
         chosen["catalog"] = (CATALOG_EVERY_SECONDS, self._publish_types)
         if self.worker is not None:
             chosen["time_limits"] = (TIME_LIMITS_EVERY_SECONDS, self.worker.enforce_time_limits)
@@ -124,7 +129,7 @@ class Consumer:
 
     async def _introduce(self) -> None:
         """Tell both stores what they need to know of us; one that is away now hears it from the services."""
-        for deed in (self._publish_types(), self._broker.ensure_groups()):
+        for deed in (self._publish_types(), self._broker.ensure_groups(), self._queues.refresh()):
             try:
                 await deed
             except UnavailableError as error:

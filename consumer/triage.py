@@ -104,7 +104,7 @@ class Triage:
         metrics.reclaimed.inc(len(reclaimed))
         for job in reclaimed:
             log.warning("job_reclaimed", job_id=job.id, dead=job.letter is not None)
-        await self._broker.publish((job.priority, job.id) for job in reclaimed if job.letter is None)
+        await self._broker.publish((job.lane, job.id) for job in reclaimed if job.letter is None)
         if letters := [(job.letter, None) for job in reclaimed if job.letter]:
             await self.bury(letters)
         await self._broker.ack(entries)

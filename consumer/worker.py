@@ -247,8 +247,8 @@ class Worker:
             except TimeoutError:
                 return
 
-    def _known_entries(self) -> set[str]:
-        return {attempt.entry.entry_id for attempt in self._in_flight.values()}
+    def _known_entries(self) -> list[Entry]:
+        return [attempt.entry for attempt in self._in_flight.values()]
 
     def _unfinished(self) -> list[Attempt]:
         return [attempt for attempt in self._in_flight.values() if not attempt.ended]

@@ -195,7 +195,7 @@ class JobsApi:
             view = await self._found(request)
             raise ProblemError(409, f"job {job_id} is {view.status}; only FAILED and CANCELLED jobs can be retried")
         [job] = replayed
-        self._publisher.put([(job.priority, job.id)])
+        self._publisher.put([(job.lane, job.id)])
         if job.was_dead:
             await self._forget_letter(job.id, job.entry_id)
         return answer(await self._found(request), 202, {hdrs.LOCATION: f"/jobs/{job_id}"})

@@ -28,7 +28,7 @@ class Publisher:
         self._stopping = False
 
     def put(self, jobs: Sequence[tuple[str, str]]) -> None:
-        """Publish (priority, id): they may run now."""
+        """Publish (lane, id): they may run now."""
         self._keep(jobs)
 
     def put_off(self, jobs: Sequence[Due]) -> None:

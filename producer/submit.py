@@ -167,9 +167,7 @@ class Submitter:
         metrics.submitted.inc(len(jobs))
         metrics.submit_batches.observe(len(jobs))
         later = {item.id for item in due}
-        self._publisher.put(
-            [(job.priority, job.id) for job in jobs if job.id not in later] if later else [(job.priority, job.id) for job in jobs]
-        )
+        self._publisher.put([(job.lane, job.id) for job in jobs if job.id not in later] if later else [(job.lane, job.id) for job in jobs])
         self._publisher.put_off(due)
 
 

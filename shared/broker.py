@@ -17,14 +17,17 @@ from redis.exceptions import RedisError, ResponseError
 
 from shared.errors import BrokerUnavailableError
 from shared.ids import parse_id
-from shared.keys import PRIORITIES, Keys, member
-from shared.models import Due, Entry, Letter
+from shared.keys import DEFAULT_QUEUE, PRIORITIES, Keys, lane_name, lanes_of, member, split_lane
+from shared.models import Due, Entry, Letter, Portion
 
 T = TypeVar("T")
 
 CHUNK = 1000  # ids in one script call: Redis serves others in between
 TIMEOUT_SECONDS = 5.0
 REAPER = "reaper"  # the consumer that takes over entries; one name for all reapers, so that no worker mistakes them for its own
+
+
+ALL_OF_DEFAULT = (Portion(DEFAULT_QUEUE, share=10**9, limit=10**9),)
 
 
 class GroupMissingError(BrokerUnavailableError):
@@ -52,6 +55,7 @@ class Broker:
 
     def __init__(self, url: str, keys: Keys, group: str, *, timeout: float = TIMEOUT_SECONDS) -> None:
         self.keys = keys
+        self.lanes = lanes_of([DEFAULT_QUEUE])  # those that exist; whoever reads the table `queues` keeps it up to date
         self._group = group
         self.client = connect(url, timeout=timeout)
         self._scripts = {
@@ -65,39 +69,50 @@ class Broker:
         await self.client.aclose()
 
     async def publish(self, jobs: Iterable[tuple[str, str]]) -> None:
-        """Add (priority, job id) to the streams."""
-        for priority, group in groupby(sorted(jobs), itemgetter(0)):
+        """Add (lane, job id) to the streams."""
+        for lane, group in groupby(sorted(jobs), itemgetter(0)):
             for chunk in _chunks([job_id for _, job_id in group]):
-                await self._run("publish", [self.keys.stream(priority)], chunk)
+                await self._run("publish", [self.keys.stream(lane)], chunk)
 
-    async def take(self, consumer: str, count: int, *, least_urgent_first: bool = False) -> list[Entry]:
-        """Hand new entries to `consumer`, at most `count` in all. Returns at once, with none if none are there."""
+    async def take(
+        self, consumer: str, count: int, portions: Sequence[Portion] = ALL_OF_DEFAULT, *, least_urgent_first: bool = False
+    ) -> list[Entry]:
+        """Hand new entries to `consumer`, at most `count` in all, divided among the queues by `portions`, which also order them.
+
+        Returns at once, with none if none are there.
+        """
         order = PRIORITIES[::-1] if least_urgent_first else PRIORITIES
-        flat = await self._run("take", [self.keys.stream(priority) for priority in order], [self._group, consumer, count])
+        lanes = [(lane_name(portion.queue, priority), number) for number, portion in enumerate(portions, 1) for priority in order]
+        shares, limits = [portion.share for portion in portions], [portion.limit for portion in portions]
+        args: list[str | int] = [self._group, consumer, count, len(portions), *shares, *limits, *(number for _, number in lanes)]
+        flat = await self._run("take", [self.keys.stream(name) for name, _ in lanes], args)
         return [
-            Entry(order[number - 1], entry_id.decode(), parse_id(job_id))
+            Entry(lanes[number - 1][0], entry_id.decode(), parse_id(job_id))
             for number, entry_id, job_id in zip(flat[::3], flat[1::3], flat[2::3], strict=True)
         ]
 
-    async def wait(self, consumer: str, count: int, block_seconds: float) -> list[Entry]:
-        """Hand new entries to `consumer`, waiting for the first. COUNT is per stream: up to two more than `count` when that is small.
+    async def wait(self, consumer: str, count: int, block_seconds: float, lanes: Sequence[str] = PRIORITIES) -> list[Entry]:
+        """Hand new entries of `lanes` to `consumer`, waiting for the first.
 
+        COUNT is per stream: when `count` is smaller than the number of lanes there may be more than `count`.
         Never cancel it: entries that were on their way would be stranded in the pending list.
         """
+        names = {self.keys.stream(name): name for name in lanes}
         with _translated():
             reply = await self.client.xreadgroup(
                 self._group,
                 consumer,
-                dict.fromkeys(self.keys.streams, ">"),
-                count=max(1, count // 3),
+                dict.fromkeys(names, ">"),
+                count=max(1, count // len(names)),
                 block=int(block_seconds * 1000),
             )
-        return [entry for stream, items in reply or [] for entry in self._entries(stream, items)]
+        return [entry for stream, items in reply or [] for entry in _entries(names[stream.decode()], items)]
 
     async def own_pending(self, consumer: str, idle_seconds: float, known: set[str]) -> list[Entry]:
         """Entries that were handed to `consumer` at least `idle_seconds` ago and are not `known` (by entry id) to it."""
         found = []
-        for stream in self.keys.streams:
+        for lane in self.lanes:
+            stream = self.keys.stream(lane)
             with _translated():
                 pending = await self.client.xpending_range(
                     stream, self._group, "-", "+", CHUNK + len(known), consumer, idle=int(idle_seconds * 1000)
@@ -105,7 +120,7 @@ class Broker:
                 for item in pending:
                     entry_id = item["message_id"]
                     if entry_id.decode() not in known:
-                        found += self._entries(stream, await self.client.xrange(stream, entry_id, entry_id))
+                        found += _entries(lane, await self.client.xrange(stream, entry_id, entry_id))
         return found
 
     async def ack(self, entries: Iterable[Entry]) -> None:
@@ -126,28 +141,28 @@ class Broker:
 
     async def delay(self, jobs: Iterable[Due]) -> None:
         """Put jobs that have no entry into the ZSET."""
-        await self._postpone(self.keys.base, [(member(job.id, job.priority), job.due_in, "") for job in jobs])
+        await self._postpone(self.keys.base, [(member(job.id, job.lane), job.due_in, "") for job in jobs])
 
     async def undelay(self, job_ids: Iterable[str]) -> None:
         """Take jobs out of the ZSET that need not wait any more."""
-        members = [member(job_id, priority) for job_id in job_ids for priority in PRIORITIES]
+        members = [member(job_id, lane) for job_id in job_ids for lane in self.lanes]
         with _translated():
             await self.client.zrem(self.keys.delayed, *members)
 
     async def postpone(self, entries: Iterable[tuple[Entry, float]]) -> None:
         """Put the jobs of these entries into the ZSET, due in so many seconds, then drop the entries."""
-        by_priority = sorted(entries, key=lambda pair: pair[0].priority)
-        for priority, group in groupby(by_priority, lambda pair: pair[0].priority):
-            triples = [(member(entry.job_id or "", priority), due_in, entry.entry_id) for entry, due_in in group]
-            await self._postpone(self.keys.stream(priority), triples)
+        by_lane = sorted(entries, key=lambda pair: pair[0].lane)
+        for lane, group in groupby(by_lane, lambda pair: pair[0].lane):
+            triples = [(member(entry.job_id or "", lane), due_in, entry.entry_id) for entry, due_in in group]
+            await self._postpone(self.keys.stream(lane), triples)
 
     async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> dict[str, str]:
         """Add dead letters to the DLQ, then drop the entries of their jobs. Returns the letters' places by job id."""
         places: dict[str, str] = {}
-        for priority, group in groupby(sorted(letters, key=_entry_priority), _entry_priority):
+        for lane, group in groupby(sorted(letters, key=_entry_lane), _entry_lane):
             for chunk in _chunks(list(group)):
                 flat = [part for letter, entry in chunk for part in (*_letter_fields(letter), entry.entry_id if entry else "")]
-                placed = await self._run("bury", [self.keys.dlq, self.keys.stream(priority)], [self._group, *flat])
+                placed = await self._run("bury", [self.keys.dlq, self.keys.stream(lane)], [self._group, *flat])
                 places |= {letter.id: place.decode() for (letter, _), place in zip(chunk, placed, strict=True)}
         return places
 
@@ -180,28 +195,31 @@ class Broker:
 
     async def promote(self, limit: int = CHUNK) -> tuple[int, float | None]:
         """Move what is due from the ZSET to the streams. Returns how many, and the seconds until the next one is due."""
-        moved, next_in = await self._run("promote", [self.keys.delayed, *self.keys.streams], [limit])
+        lanes = sorted(self.lanes, key=lambda lane: lane != "normal")
+        keys = [self.keys.delayed, *map(self.keys.stream, lanes)]
+        moved, next_in = await self._run("promote", keys, [limit, *lanes])
         return moved, None if next_in < 0 else next_in / 1000
 
-    async def take_over(self, priority: str, idle_seconds: float, cursor: str) -> tuple[str, list[Entry]]:
+    async def take_over(self, lane: str, idle_seconds: float, cursor: str) -> tuple[str, list[Entry]]:
         """Take entries that nobody acknowledged for so long from whoever has them. The cursor returned is where to go on, next pass too."""
         with _translated():
             reply = await self.client.xautoclaim(
-                self.keys.stream(priority), self._group, REAPER, int(idle_seconds * 1000), start_id=cursor, count=100
+                self.keys.stream(lane), self._group, REAPER, int(idle_seconds * 1000), start_id=cursor, count=100
             )
-        return reply[0].decode(), self._entries(self.keys.stream(priority), [item for item in reply[1] if item[0] is not None])
+        return reply[0].decode(), _entries(lane, [item for item in reply[1] if item[0] is not None])
 
-    async def undelivered_age(self, priority: str) -> float:
-        """Age in seconds of the oldest entry that nobody has read; 0 when all are read."""
-        age: int = await self._run("watermark", [self.keys.stream(priority)], [self._group])
-        return age / 1000
+    async def undelivered_ages(self) -> dict[str, float]:
+        """By lane the age in seconds of the oldest entry that nobody has read; 0 when all are read."""
+        lanes = self.lanes
+        ages = await self._run("watermark", [self.keys.stream(lane) for lane in lanes], [self._group])
+        return {lane: age / 1000 for lane, age in zip(lanes, ages, strict=True)}
 
     async def ensure_groups(self) -> None:
         """Make the streams and their consumer groups where they are missing, at id 0: what is in the streams is delivered."""
-        for stream in self.keys.streams:
+        for lane in self.lanes:
             try:
                 with _translated():
-                    await self.client.xgroup_create(stream, self._group, id="0", mkstream=True)
+                    await self.client.xgroup_create(self.keys.stream(lane), self._group, id="0", mkstream=True)
             except BrokerUnavailableError as error:
                 if "BUSYGROUP" not in str(error):
                     raise
@@ -209,14 +227,15 @@ class Broker:
     async def consumers(self) -> set[str]:
         """Names of the consumers in any stream's group."""
         names = set()
-        for stream in self.keys.streams:
+        for lane in self.lanes:
             with _translated():
-                names |= {info["name"].decode() for info in await self.client.xinfo_consumers(stream, self._group)}
+                infos = await self.client.xinfo_consumers(self.keys.stream(lane), self._group)
+            names |= {info["name"].decode() for info in infos}
         return names
 
     async def drop_consumer(self, consumer: str) -> bool:
         """Remove a consumer that is gone; False when entries are still pending with it."""
-        busy: int = await self._run("drop_consumer", self.keys.streams, [self._group, consumer])
+        busy: int = await self._run("drop_consumer", [self.keys.stream(lane) for lane in self.lanes], [self._group, consumer])
         return busy == 0
 
     async def epoch(self) -> str | None:
@@ -232,23 +251,30 @@ class Broker:
 
     async def depths(self) -> dict[str, int]:
         """Return the number of entries in the streams (by priority), `pending` among them, and in `delayed` and `dlq`."""
+        by_lane = await self.lane_depths()
+        with _translated():
+            sums = dict.fromkeys(PRIORITIES, 0) | {
+                "delayed": await self.client.zcard(self.keys.delayed),
+                "dlq": await self.client.xlen(self.keys.dlq),
+                "pending": sum(pending for _, pending in by_lane.values()),
+            }
+        for lane, (length, _) in by_lane.items():
+            sums[split_lane(lane)[1]] += length
+        return sums
+
+    async def lane_depths(self) -> dict[str, tuple[int, int]]:
+        """Return for each lane the number of entries in its stream, and how many of them a worker has."""
+        lanes = self.lanes
         with _translated():
             async with self.client.pipeline(transaction=False) as pipe:
-                for stream in self.keys.streams:
-                    pipe.xlen(stream)
-                pipe.zcard(self.keys.delayed)
-                pipe.xlen(self.keys.dlq)
-                counts = await pipe.execute()
-        pending = sum([await self._pending(stream) for stream in self.keys.streams])
-        return dict(zip((*PRIORITIES, "delayed", "dlq"), counts, strict=True)) | {"pending": pending}
-
-    async def _pending(self, stream: str) -> int:
-        try:
-            with _translated():
-                count: int = (await self.client.xpending(stream, self._group))["pending"]
-        except GroupMissingError:  # no consumer has ever been here
-            return 0
-        return count
+                for lane in lanes:
+                    pipe.xlen(self.keys.stream(lane))
+                    pipe.xpending(self.keys.stream(lane), self._group)
+                replies = await pipe.execute(raise_on_error=False)
+                return {
+                    lane: (_checked(length), _pending(pending))
+                    for lane, length, pending in zip(lanes, replies[::2], replies[1::2], strict=True)
+                }
 
     async def ping(self) -> None:
         """Raise BrokerUnavailableError unless Redis answers."""
@@ -265,13 +291,8 @@ class Broker:
             await self._run("postpone", [self.keys.delayed, stream], [self._group, *flat])
 
     def _by_stream(self, entries: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:
-        for priority, group in groupby(sorted(entries), itemgetter(0)):
-            yield self.keys.stream(priority), list(group)
-
-    def _entries(self, stream: bytes | str, items: Iterable[Any]) -> list[Entry]:
-        name = stream if isinstance(stream, str) else stream.decode()
-        priority = PRIORITIES[self.keys.streams.index(name)]
-        return [Entry(priority, entry_id.decode(), parse_id((fields or {}).get(b"id"))) for entry_id, fields in items]
+        for lane, group in groupby(sorted(entries), itemgetter(0)):
+            yield self.keys.stream(lane), list(group)
 
 
 # The second is how Redis 7.0 ends a read that waited when its stream went; Valkey 9 says NOGROUP there, too.
@@ -297,8 +318,25 @@ def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
         yield items[start : start + CHUNK]
 
 
-def _entry_priority(pair: tuple[Letter, Entry | None]) -> str:
-    return pair[1].priority if pair[1] else "normal"
+def _entries(lane: str, items: Iterable[Any]) -> list[Entry]:
+    return [Entry(lane, entry_id.decode(), parse_id((fields or {}).get(b"id"))) for entry_id, fields in items]
+
+
+def _entry_lane(pair: tuple[Letter, Entry | None]) -> str:
+    return pair[1].lane if pair[1] else "normal"
+
+
+def _checked(reply: Any) -> Any:
+    if isinstance(reply, Exception):
+        raise reply
+    return reply
+
+
+def _pending(reply: Any) -> int:
+    if isinstance(reply, ResponseError) and "NOGROUP" in str(reply):  # no consumer has ever been here
+        return 0
+    count: int = _checked(reply)["pending"]
+    return count
 
 
 def _letter_fields(letter: Letter) -> tuple[str | int, ...]:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from shared.database import Database, Transaction
 from shared.ids import floor_id
+from shared.keys import split_lane
 from shared.models import Due, Letter
 from shared.queries import load
 
@@ -25,15 +26,15 @@ class DispatchStore:
         when: datetime = await self._database.fetch_value(SQL["moment"], seconds_ago)
         return when
 
-    async def undelivered(self, priority: str, before: datetime) -> list[str]:
-        """One page of jobs that have been due and untouched since `before`; the call touches them."""
-        return [row[0] for row in await self._database.fetch(SQL["undelivered"], priority, before, PAGE)]
+    async def undelivered(self, lane: str, before: datetime) -> list[str]:
+        """One page of jobs of a lane that have been due and untouched since `before`; the call touches them."""
+        return [row[0] for row in await self._database.fetch(SQL["undelivered"], *split_lane(lane), before, PAGE)]
 
-    async def due_soon(self, after: datetime, until: datetime) -> AsyncIterator[list[Due]]:
-        """Pages of the waiting jobs that become due in (after, until]."""
+    async def due_soon(self, lane: str, after: datetime, until: datetime) -> AsyncIterator[list[Due]]:
+        """Pages of the waiting jobs of a lane that become due in (after, until]."""
         last_id = "ffffffff-ffff-ffff-ffff-ffffffffffff"
-        while rows := await self._database.fetch(SQL["due_soon"], after, until, last_id, PAGE):
-            yield [Due(row["id"], row["priority"], row["due_in"]) for row in rows]
+        while rows := await self._database.fetch(SQL["due_soon"], *split_lane(lane), after, until, last_id, PAGE):
+            yield [Due(row["id"], row["lane"], row["due_in"]) for row in rows]
             after, last_id = rows[-1]["run_at"], rows[-1]["id"]
 
     async def orphans(self) -> list[str]:

@@ -94,7 +94,7 @@ class JobStore:
     async def reclaim(self, ids: Sequence[str], max_crashes: int) -> list[Reclaimed]:
         """Take jobs from dead leases. Those that brought `max_crashes` workers down are dead-lettered."""
         rows = await self._database.fetch(SQL["reclaim"], sorted(ids), max_crashes)
-        return [Reclaimed(row["id"], row["priority"], _letter(row) if row["status"] == "FAILED" else None) for row in rows]
+        return [Reclaimed(row["id"], row["lane"], _letter(row) if row["status"] == "FAILED" else None) for row in rows]
 
     async def cancel(self, ids: Sequence[str]) -> set[str]:
         """Cancel jobs that wait; return the ids that did."""
@@ -136,7 +136,7 @@ def _waiting(jobs: Sequence[NewJob], rows: Sequence[object]) -> list[Due]:
     if not rows:
         return []
     delays: dict[str, float] = dict(rows)  # type: ignore[arg-type]
-    return [Due(job.id, job.priority, delays[job.id]) for job in jobs if job.id in delays]
+    return [Due(job.id, job.lane, delays[job.id]) for job in jobs if job.id in delays]
 
 
 async def _holders(transaction: Transaction, keys: list[str]) -> Taken:

@@ -3,15 +3,14 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
-from msgspec import Meta
 
 from shared.database import Database, Databases, Row
 from shared.ids import floor_id
 from shared.lifecycle import TERMINAL, Status
-from shared.models import RawJson
+from shared.models import Moment, RawJson
 from shared.queries import load
 
 SQL = load("views")
@@ -55,9 +54,6 @@ class AttemptView(msgspec.Struct, frozen=True):
     outcome: str
     error: str | None
     traceback: str | None
-
-
-Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class Filter(msgspec.Struct, frozen=True, kw_only=True):

@@ -31,6 +31,7 @@ class LeaseStore:
             types,
             settings.concurrency,
             settings.lease_seconds,
+            [name for name, _ in settings.queues],
         )
         await self._database.fetch(SQL["open_lease"], *facts)
         return lease

@@ -1,11 +1,15 @@
 """The values that travel between the parts. Ids are UUIDv7 as text, durations are in seconds, JSON is bytes that nobody re-encodes."""
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import msgspec
+from msgspec import Meta
+
+from shared.keys import lane_name
 
 RawJson = bytes
+Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,12 +30,17 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     idempotency_key: str | None = None
     fingerprint: bytes = b""
 
+    @property
+    def lane(self) -> str:
+        """Where it queues up."""
+        return lane_name(self.queue, self.priority)
+
 
 class Due(NamedTuple):
     """A job that waits for its time."""
 
     id: str
-    priority: str
+    lane: str
     due_in: float
 
 
@@ -80,7 +89,7 @@ class Reclaimed(NamedTuple):
     """A job that was taken from a dead worker: to run again, or dead with a letter."""
 
     id: str
-    priority: str
+    lane: str
     letter: Letter | None
 
 
@@ -88,7 +97,7 @@ class Replayed(NamedTuple):
     """A job that starts anew, and where its dead letter was."""
 
     id: str
-    priority: str
+    lane: str
     entry_id: str | None
     was_dead: bool
 
@@ -96,9 +105,17 @@ class Replayed(NamedTuple):
 class Entry(NamedTuple):
     """An item of a stream. `job_id` is None for a foreign one that names no job."""
 
-    priority: str
+    lane: str
     entry_id: str
     job_id: str | None
+
+
+class Portion(NamedTuple):
+    """How much of the free slots a queue may fill: its share in any case, more when others leave something, never more than its limit."""
+
+    queue: str
+    share: int
+    limit: int
 
 
 class Lease(NamedTuple):

@@ -6,6 +6,7 @@ source of `.env.example` and `docs/configuration.md`.
 
 import ipaddress
 import os
+import re
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
@@ -24,6 +25,25 @@ def _text(raw: str) -> str:
 
 def _words(raw: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in raw.split(",") if word.strip())
+
+
+def _numbers_by_name(raw: str, default: int, low: int, high: int) -> tuple[tuple[str, int], ...]:
+    pairs = {}
+    for word in _words(raw):
+        name, given, number = word.partition(":")
+        value = int(number) if number.strip().isdigit() else (-1 if given else default)
+        if not re.fullmatch(r"[A-Za-z0-9_.\-]{1,64}|\*", name.strip()) or not low <= value <= high:
+            raise ValueError(f"{word!r}: must be a queue, a colon and a whole number from {low} to {high}")
+        pairs[name.strip()] = value
+    return tuple(pairs.items())
+
+
+def _weights(raw: str) -> tuple[tuple[str, int], ...]:
+    return _numbers_by_name(raw, default=1, low=1, high=1000)
+
+
+def _limits(raw: str) -> tuple[tuple[str, int], ...]:
+    return _numbers_by_name(raw, default=-1, low=1, high=10_000)
 
 
 def _flag(raw: str) -> bool:
@@ -111,6 +131,12 @@ class Settings:
     stream: str = _var("jobs_stream", _name, "Base name of every Redis key.")
     group: str = _var("workers", _name, "Consumer group on the streams.")
     concurrency: int = _var(100, _integer(1, 10_000), "Jobs that one consumer process runs at a time.")
+    queues: tuple[tuple[str, int], ...] = _var(
+        (), _weights, "Queues that a consumer serves, with weights: critical:6,default:3,low:1; * is every other one. Unset: all alike."
+    )
+    queue_concurrency: tuple[tuple[str, int], ...] = _var(
+        (), _limits, "Jobs of a queue that one consumer process runs at a time: reports:2,emails:20. Unset: CONCURRENCY alone counts."
+    )
     lease_seconds: float = _var(10.0, _seconds(1, 3600), "A worker that has not been heard of for so long is dead.")
     heartbeat_seconds: float = _var(2.0, _seconds(0.1, 600), "How often a worker says that it lives; at most a third of the lease.")
     grace_seconds: float = _var(25.0, _seconds(0, 3600), "After SIGTERM running jobs may finish for so long; the rest is handed back.")

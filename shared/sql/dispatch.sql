@@ -4,20 +4,21 @@
 SELECT now() - make_interval(secs => $1);
 
 -- name: undelivered
--- Waiting, due, and untouched since before $2 although all entries of that time were delivered: their entries are lost. Touching a row
+-- Waiting, due, and untouched since before $3 although all entries of that time were delivered: their entries are lost. Touching a row
 -- keeps it from being found again before its new entry had its turn, and keeps rivals from adding it twice.
 WITH lost AS (
     SELECT id FROM jobs
-    WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND priority = $1 AND run_at < $2 AND updated_at < $2
-    ORDER BY run_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND queue = $1 AND priority = $2 AND run_at < $3 AND updated_at < $3
+    ORDER BY run_at LIMIT $4 FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs SET updated_at = now() FROM lost WHERE jobs.id = lost.id RETURNING jobs.id::text;
 
 -- name: due_soon
--- Waiting jobs that become due in the window ($1, $2], for the ZSET; one page after ($1, $3).
-SELECT id::text, priority::text, run_at, extract(epoch FROM run_at - now())::double precision AS due_in FROM jobs
-WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND (run_at, id) > ($1, $3) AND run_at <= $2
-ORDER BY run_at, id LIMIT $4;
+-- Waiting jobs of a lane that become due in the window ($3, $4], for the ZSET; one page after ($3, $5).
+SELECT id::text, lane(queue, priority), run_at, extract(epoch FROM run_at - now())::double precision AS due_in FROM jobs
+WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND queue = $1 AND priority = $2
+  AND (run_at, id) > ($3, $5) AND run_at <= $4
+ORDER BY run_at, id LIMIT $6;
 
 -- name: orphans
 -- Running under a lease that is dead.

@@ -136,14 +136,14 @@ WITH dead AS (
         reason = CASE WHEN crashes + 1 >= $2 THEN 'crashed' END,
         error = 'its worker ' || coalesce(worker, 'unknown') || ' died while running it'
     FROM dead WHERE jobs.id = dead.id AND jobs.status = 'PROCESSING'
-    RETURNING jobs.id, type, status, priority, attempts, worker, started_at, reason, error
+    RETURNING jobs.id, type, status, queue, priority, attempts, worker, started_at, reason, error
 ), history AS (
     INSERT INTO attempts (job_id, attempt, worker, started_at, outcome, error)
     SELECT id, attempts, worker, started_at, 'lost', error FROM moved
 ), letters AS (
     INSERT INTO dead_letters (job_id) SELECT id FROM moved WHERE status = 'FAILED'
 )
-SELECT id::text, type, status::text, priority::text, reason, error, attempts, now() AS dead_at FROM moved;
+SELECT id::text, type, status::text, lane(queue, priority), reason, error, attempts, now() AS dead_at FROM moved;
 
 -- name: cancel
 -- cancel: SCHEDULED, PENDING, RETRYING -> CANCELLED. Its entry stays in the stream; the worker that meets it drops it.
@@ -179,6 +179,7 @@ WITH letters AS (
     UPDATE jobs SET status = 'PENDING', failures = 0, crashes = 0, run_at = now(), expires_at = NULL, finished_at = NULL,
                     cancel_requested = false, reason = NULL, error = NULL, updated_at = now()
     WHERE id = ANY($1::uuid[]) AND status IN ('FAILED', 'CANCELLED')
-    RETURNING id, priority
+    RETURNING id, queue, priority
 )
-SELECT moved.id::text, moved.priority::text, letters.entry_id, letters.job_id IS NOT NULL AS was_dead FROM moved LEFT JOIN letters ON letters.job_id = moved.id;
+SELECT moved.id::text, lane(queue, priority), letters.entry_id, letters.job_id IS NOT NULL AS was_dead
+FROM moved LEFT JOIN letters ON letters.job_id = moved.id;

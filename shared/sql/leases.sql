@@ -1,7 +1,7 @@
 -- Leases: who is alive. One row per worker process, whatever it runs.
 
 -- name: open_lease
-INSERT INTO leases (id, worker, host, pid, roles, types, concurrency, seconds) VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+INSERT INTO leases (id, worker, host, pid, roles, types, concurrency, seconds, queues) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: beat
 -- No row back: the lease was declared dead, its holder is fenced.

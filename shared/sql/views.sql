@@ -21,8 +21,12 @@ SELECT coalesce(sum(n), 0)::bigint FROM job_counts WHERE status = 'COMPLETED' AN
 
 -- name: oldest
 -- Age in seconds of the job that has been due for longest.
-SELECT extract(epoch FROM now() - run_at)::double precision FROM jobs
-WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND run_at <= now() ORDER BY run_at LIMIT 1;
+SELECT extract(epoch FROM now() - min(run_at))::double precision
+FROM queues, unnest(enum_range(NULL::job_priority)) AS lane (priority), LATERAL (
+    SELECT run_at FROM jobs WHERE queue = queues.name AND jobs.priority = lane.priority AND finished_at IS NULL
+      AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND run_at <= now()
+    ORDER BY run_at LIMIT 1
+) AS oldest;
 
 -- name: latencies
 -- Of the newest thousand completed jobs: seconds from due to start, and from start to end. Looks at 20,000 jobs at most, those before
@@ -34,8 +38,11 @@ FROM (
     FROM (
         SELECT id, run_at, started_at, finished_at, status FROM jobs
         WHERE id < coalesce(
-            (SELECT id FROM jobs WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND run_at <= now()
-             ORDER BY run_at LIMIT 1),
+            (SELECT oldest.id FROM queues, unnest(enum_range(NULL::job_priority)) AS lane (priority), LATERAL (
+                 SELECT id, run_at FROM jobs WHERE queue = queues.name AND jobs.priority = lane.priority AND finished_at IS NULL
+                   AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND run_at <= now()
+                 ORDER BY run_at LIMIT 1
+             ) AS oldest ORDER BY oldest.run_at LIMIT 1),
             'ffffffff-ffff-ffff-ffff-ffffffffffff'
         )
         ORDER BY id DESC LIMIT 20000

@@ -70,7 +70,7 @@ async def test_each_priority_goes_to_its_own_stream(broker: Broker) -> None:
     moved, next_in = await broker.promote()
     assert moved == 3
     assert next_in == pytest.approx(60, abs=1)
-    assert {entry.priority: entry.job_id for entry in await broker.take("reader", 10)} == soon
+    assert {entry.lane: entry.job_id for entry in await broker.take("reader", 10)} == soon
     assert list(await delayed(broker)) == [member(late, "high")]
 
 
