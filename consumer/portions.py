@@ -36,11 +36,11 @@ class Portions:
 
     def took(self, portions: Iterable[Portion], taken: Mapping[str, int], free: int) -> None:
         """Settle after a read that gave `taken` jobs by queue to `free` slots."""
-        all_dry = sum(taken.values()) < free
-        for queue, share, _ in portions:
-            count = taken.get(queue, 0)
-            # Debt is forgiven beyond one read: who had the worker to itself for an hour need not starve for one.
-            self._credits[queue] = 0.0 if all_dry or count < share else max(self._credits[queue] - count, -free)
+        counts = {portion.queue: taken.get(portion.queue, 0) for portion in portions}
+        dry = {queue for queue, share, _ in portions if counts[queue] < share or sum(counts.values()) < free}
+        lowest = 0.0 if dry else -float(free)  # what the others leave is free of charge
+        for queue, count in counts.items():
+            self._credits[queue] = 0.0 if queue in dry else max(self._credits[queue] - count, lowest)
 
     def any_full(self, queues: Iterable[str], running: Mapping[str, int]) -> bool:
         """Whether one of `queues` is served here and at its limit."""

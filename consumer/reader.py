@@ -5,11 +5,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from consumer.portions import Portions
-from consumer.queues import Queues
 from shared import probe
 from shared.broker import Broker
 from shared.keys import lanes_of, queue_of
 from shared.models import Entry, Portion
+from shared.queues import Queues
 
 BLOCK_SECONDS = 1.0  # how long a read waits; also how long a stop may have to wait for it
 FULL_SECONDS = 0.05  # how long it waits while a queue is at its limit, or all are paused

@@ -7,11 +7,10 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumer import delayer, janitor, queues, reaper, reconciler
+from consumer import delayer, janitor, reaper, reconciler
 from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
 from consumer.portions import Portions
-from consumer.queues import Queues
 from consumer.reader import BLOCK_SECONDS, Reader
 from consumer.registry import Registry
 from consumer.resources import Resources
@@ -29,6 +28,8 @@ from shared.lease_store import LeaseStore
 from shared.log import get_log
 from shared.models import Lease
 from shared.queue_store import QueueStore
+from shared.queues import EVERY_SECONDS as QUEUES_EVERY_SECONDS
+from shared.queues import Queues
 from shared.settings import Settings
 
 log = get_log()
@@ -88,7 +89,7 @@ class Consumer:
             "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases, broker).step),
         }
         chosen = {name: step for name, step in steps.items() if name in self._roles}
-        chosen["queues"] = (queues.EVERY_SECONDS, self._queues.refresh)
+        chosen["queues"] = (QUEUES_EVERY_SECONDS, self._queues.refresh)
         chosen["catalog"] = (CATALOG_EVERY_SECONDS, self._publish_types)
         if self.worker is not None:
             chosen["time_limits"] = (TIME_LIMITS_EVERY_SECONDS, self.worker.enforce_time_limits)

@@ -20,6 +20,7 @@ from shared.models import Entry, Letter, Reclaimed, Seen
 log = get_log()
 
 DEFER_SECONDS = 15.0
+YIELD_SECONDS = 0.25
 BUSY_SECONDS = 1.0
 
 
@@ -31,6 +32,7 @@ class Verdict(Enum):
     POSTPONE = "the job is due later"
     EXPIRE = "the job's start deadline passed"
     REQUEUE = "the job waits to run"
+    YIELD = "another worker knows its type"
     DEFER = "the job waits for a worker that knows its type"
     BUSY = "the job cannot run here now: another suspect does, or an attempt of its own that was lost with the database"
     RELEASE = "our own claim of which we never heard: hand it back"
@@ -58,7 +60,7 @@ def judge(seen: Seen | None, *, own_lease: str | None, types: Collection[str] | 
 
 def _judge_waiting(seen: Seen, types: Collection[str], busy_at: int) -> Verdict:
     if seen.type not in types:
-        return Verdict.DEFER
+        return Verdict.YIELD if seen.served else Verdict.DEFER
     return Verdict.BUSY if seen.crashes >= busy_at else Verdict.REQUEUE
 
 
@@ -70,7 +72,7 @@ def _judge_running(seen: Seen, own_lease: str | None) -> Verdict:
     return Verdict.LEAVE if own_lease is None else Verdict.ACK
 
 
-_DEFERRED = {Verdict.DEFER: DEFER_SECONDS, Verdict.BUSY: BUSY_SECONDS}
+_DEFERRED = {Verdict.YIELD: YIELD_SECONDS, Verdict.DEFER: DEFER_SECONDS, Verdict.BUSY: BUSY_SECONDS}
 
 
 class Triage:

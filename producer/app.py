@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import signal
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
@@ -14,6 +15,7 @@ from producer.guard import Guard, no_route
 from producer.jobs_api import JobsApi
 from producer.publisher import Publisher
 from producer.queue_api import QueueApi
+from producer.queues_api import QueuesApi
 from producer.submit import Submitter
 from shared.broker import Broker
 from shared.database import Database, Databases
@@ -22,6 +24,9 @@ from shared.job_store import JobStore
 from shared.job_views import JobViews
 from shared.keys import Keys
 from shared.log import get_log
+from shared.queue_store import QueueStore
+from shared.queues import EVERY_SECONDS as QUEUES_EVERY_SECONDS
+from shared.queues import Queues
 from shared.settings import Settings
 
 log = get_log()
@@ -43,6 +48,7 @@ class Producer:
         self._readers = Databases(settings.database_url, "read", READ_CONNECTIONS, timeout=READ_SECONDS)
         self._broker = Broker(settings.redis_url, Keys(settings.stream), settings.group)
         self._catalog = Catalog(self._readers)
+        self._queues = Queues(QueueStore(self._readers.any()), [self._broker])
         self._publisher = Publisher(self._broker)
         self._backlog = Backlog(self._broker, settings.max_backlog)
         self._submitter = Submitter(settings, JobStore(self._writer), self._publisher)
@@ -52,12 +58,13 @@ class Producer:
         views = JobViews(self._readers)
         queue_api = QueueApi(views, self._broker, self._stop.is_set)
         jobs_api = JobsApi(
-            self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog
+            self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog, self._queues
         )
+        queues_api = QueuesApi(QueueStore(self._readers.any()), self._broker)
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):
-            for method, path, handler in (*queue_api.routes(), *jobs_api.routes()):
+            for method, path, handler in (*queue_api.routes(), *queues_api.routes(), *jobs_api.routes()):
                 for verb in (method, *(("HEAD",) if method == "GET" else ())):
                     app.router.add_route(verb, prefix + path, guard.around(handler))
         app.router.add_route("*", "/{path:.*}", guard.around(no_route))
@@ -71,7 +78,11 @@ class Producer:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._submitter.run())
             tasks.create_task(self._publisher.run())
-            background = (tasks.create_task(self._keep_catalog()), tasks.create_task(self._backlog.run()))
+            background = (
+                tasks.create_task(_keep("catalog", self._catalog.refresh, lambda: REFRESH_SECONDS if self._catalog.loaded else 0.5)),
+                tasks.create_task(_keep("queues", self._queues.refresh, lambda: QUEUES_EVERY_SECONDS)),
+                tasks.create_task(self._backlog.run()),
+            )
             log.info("producer_started", host=self._settings.host, port=self._settings.port)
             await self._stop.wait()
             server.close()
@@ -104,21 +115,23 @@ class Producer:
             )
             raise UnavailableError(f"cannot listen on {host}:{port}: {error.strerror or error}", hint) from error
 
-    async def _keep_catalog(self) -> None:
-        while True:
-            try:
-                await self._catalog.refresh()
-            except UnavailableError as error:
-                log.warning("catalog_not_refreshed", error=str(error))
-            except Exception:
-                log.exception("catalog_not_refreshed")
-            await asyncio.sleep(REFRESH_SECONDS if self._catalog.loaded else 0.5)
-
     async def _close(self) -> None:
         await self._writer.close()
         await self._readers.close()
         await self._broker.close()
         log.info("producer_stopped")
+
+
+async def _keep(what: str, refresh: Callable[[], Awaitable[None]], pause: Callable[[], float]) -> None:
+    """Keep something up to date, for ever."""
+    while True:
+        try:
+            await refresh()
+        except UnavailableError as error:
+            log.warning("not_refreshed", what=what, error=str(error))
+        except Exception:
+            log.exception("not_refreshed", what=what)
+        await asyncio.sleep(pause())
 
 
 async def serve(settings: Settings) -> None:

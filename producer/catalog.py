@@ -1,5 +1,6 @@
 """The job types that consumers have published, with validators compiled once each."""
 
+import asyncio
 import difflib
 import time
 from typing import Any
@@ -17,7 +18,7 @@ from shared.models import TypeInfo
 log = get_log()
 
 REFRESH_SECONDS = 5.0
-MISS_SECONDS = 0.5  # an unknown type may be a new one: look again, but not for every request
+MISS_SECONDS = 0.5  # an unknown type may be a new one: look again, but not more often than that
 DEFAULT_MAX_ATTEMPTS = 4
 MOST_ERRORS = 20
 
@@ -48,6 +49,7 @@ class Catalog:
         self._names: dict[str, KnownType] = {}
         self._refreshed_at = float("-inf")
         self._looked_at = float("-inf")  # whether or not there was an answer
+        self._look = asyncio.Lock()
 
     @property
     def loaded(self) -> bool:
@@ -64,9 +66,12 @@ class Catalog:
         names: dict[str, KnownType] = {alias: kind for kind in kinds if kind for alias in kind.info.aliases}
         self._names = names | {kind.type: kind for kind in kinds if kind}
 
-    async def refresh_for(self, name: str) -> None:
-        """Look whether an unknown type has just been published."""
-        if name not in self._names and time.monotonic() - self._looked_at > MISS_SECONDS:
+    async def refresh_for(self, name: str, since: float) -> None:
+        """Look whether an unknown type has just been published, unless that was done after `since` (monotonic) already."""
+        async with self._look:
+            if name in self._names or self._looked_at >= since:
+                return
+            await asyncio.sleep(max(0.0, self._looked_at + MISS_SECONDS - time.monotonic()))
             try:
                 await self.refresh()
             except UnavailableError as error:

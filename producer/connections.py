@@ -1,8 +1,10 @@
 """aiohttp's connections with two habits of ours: there is a bound on them, and what is no HTTP gets a problem document, too."""
 
 import asyncio
+from typing import Any
 
 from aiohttp import web
+from aiohttp.http import HttpProcessingError
 
 from producer.problems import ProblemError, first_line
 from shared.log import get_log
@@ -13,6 +15,12 @@ log = get_log()
 class _Refusal(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         transport.close()
+
+
+def _refused(status: int, why: str) -> ProblemError:
+    if "content-encoding" in why.lower():
+        return ProblemError(415, "this Content-Encoding is not supported; send the body as it is, or gzip or deflate", closes=True)
+    return ProblemError(status, f"this is not the HTTP that we understand: {why}", closes=True)
 
 
 class _Connection(web.RequestHandler):
@@ -27,10 +35,15 @@ class _Connection(web.RequestHandler):
             problem = ProblemError(status, "an error of ours; it is in the log", closes=True)
         else:
             log.info("request_refused", status=status, remote=request.remote, error=first_line(message or ""))
-            problem = ProblemError(status, f"this is not the HTTP that we understand: {first_line(message or '')}", closes=True)
+            problem = _refused(status, first_line(message or ""))
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
         return problem.response()
+
+    def log_exception(self, *args: Any, **kw: Any) -> None:
+        """Log what is our fault. A body that its sender broke was answered with 400, and anybody can send one: it is no error of ours."""
+        if not isinstance(kw.get("exc_info"), (web.RequestPayloadError, HttpProcessingError)):
+            super().log_exception(*args, **kw)
 
 
 class BoundedConnections:

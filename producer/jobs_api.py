@@ -1,6 +1,7 @@
 """The routes under /jobs: submit, look, list, retry, cancel."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from datetime import UTC
 from typing import Any
@@ -15,7 +16,7 @@ from producer.body import job_items, json_body
 from producer.catalog import Catalog
 from producer.problems import ProblemError, invalid, not_found
 from producer.publisher import Publisher
-from producer.submit import Submitter
+from producer.submit import KeyReusedError, Submitter
 from shared.broker import Broker
 from shared.errors import BrokerUnavailableError
 from shared.ids import parse_id
@@ -25,6 +26,7 @@ from shared.keys import PRIORITIES
 from shared.lifecycle import Status
 from shared.log import get_log
 from shared.models import NewJob
+from shared.queues import MOST_QUEUES, Queues
 
 log = get_log()
 
@@ -53,6 +55,7 @@ class JobsApi:
         views: JobViews,
         broker: Broker,
         backlog: Backlog,
+        queues: Queues,
     ) -> None:
         self._catalog = catalog
         self._submitter = submitter
@@ -61,6 +64,7 @@ class JobsApi:
         self._views = views
         self._broker = broker
         self._backlog = backlog
+        self._queues = queues
 
     def routes(self) -> Sequence[tuple[str, str, Any]]:
         """Return (method, path, handler), fixed paths first."""
@@ -95,27 +99,43 @@ class JobsApi:
         self._backlog.check()
         items = await job_items(request, MOST_BULK_JOBS)
         jobs = await self._parsed_all(items)
-        replayed = await self._submitter.submit(jobs) if jobs else {}
+        replayed = await self._submit_all(jobs) if jobs else {}
         ids = [replayed.get(job.id, job.id) for job in jobs]
         return answer({"ids": ids, "count": len(ids)}, 202)
 
-    async def _parsed(self, body: bytes, key: str | None = None) -> NewJob:
+    async def _submit_all(self, jobs: Sequence[NewJob]) -> dict[str, str]:
         try:
-            return requests.parse(body, self._catalog, key)
+            return await self._submitter.submit(jobs)
+        except KeyReusedError as error:
+            used = [index for index, job in enumerate(jobs) if job.idempotency_key == error.key]
+            places = [{"pointer": f"/{index}/idempotency_key", "detail": error.detail, "index": index} for index in used]
+            raise ProblemError(422, f"{error.detail}; nothing was stored", errors=_most_useful(places)) from error
+
+    async def _parsed(self, body: bytes, key: str | None = None, *, since: float | None = None) -> NewJob:
+        """Parse one job; for an unknown type the catalog is read anew, once after `since` (default: now)."""
+        try:
+            return self._parse(body, key)
         except ProblemError as problem:
             if not _is_unknown_type(problem):
                 raise
-        await self._catalog.refresh_for(requests.type_of(body))
-        return requests.parse(body, self._catalog, key)
+        await self._catalog.refresh_for(requests.type_of(body), time.monotonic() if since is None else since)
+        return self._parse(body, key)
+
+    def _parse(self, body: bytes, key: str | None = None) -> NewJob:
+        job = requests.parse(body, self._catalog, key)
+        if not self._queues.has_room_for(job.queue):
+            raise invalid(f"there are {MOST_QUEUES} queues already, and {job.queue} is not one of them", "/queue")
+        return job
 
     async def _parsed_all(self, items: Sequence[bytes]) -> list[NewJob]:
         jobs: list[NewJob] = []
         errors: list[dict[str, Any]] = []
+        began = time.monotonic()
         for index, item in enumerate(items):
             if index % 200 == 199:
                 await asyncio.sleep(0)  # others are served in between
             try:
-                jobs.append(await self._parsed(item))
+                jobs.append(await self._parsed(item, since=began))
             except ProblemError as problem:
                 if problem.status == 503:
                     raise

@@ -52,6 +52,14 @@ class Request:
             self.answer.set_exception(error)
 
 
+class KeyReusedError(ProblemError):
+    """422: the idempotency key was used with another body."""
+
+    def __init__(self, key: str, detail: str) -> None:
+        super().__init__(422, detail, errors=[{"pointer": "/idempotency_key", "detail": detail}])
+        self.key = key
+
+
 class Submitter:
     """Takes jobs from requests and commits them in batches."""
 
@@ -258,4 +266,4 @@ def _refuse_other_bodies(jobs: Sequence[NewJob]) -> Callable[[Taken], None]:
 def _refuse_other_body(key: str, first: bytes, second: bytes) -> None:
     if first != second:
         detail = f"the idempotency key {key!r} was used with another body"
-        raise ProblemError(422, detail, errors=[{"pointer": "/idempotency_key", "detail": detail}])
+        raise KeyReusedError(key, detail)

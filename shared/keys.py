@@ -64,9 +64,9 @@ class Keys:
         """String: proves that Redis still holds what we put there."""
         return f"{self.base}:epoch"
 
-    def all(self) -> tuple[str, ...]:
-        """Return every key but the streams of named queues, for tools that clean up."""
-        return (*self.streams, self.delayed, self.dlq, self.epoch)
+    def all(self, queues: Iterable[str] = ()) -> tuple[str, ...]:
+        """Return every key, with the streams of `queues` beside the default one, for tools that clean up."""
+        return (*self.streams, *map(self.stream, lanes_of(queues)), self.delayed, self.dlq, self.epoch)
 
 
 def member(job_id: str, lane: str) -> str:

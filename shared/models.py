@@ -72,6 +72,7 @@ class Seen(msgspec.Struct, frozen=True):
     expired: bool
     lease_alive: bool
     crashes: int
+    served: bool  # a live worker knows its type
 
 
 class Letter(NamedTuple):

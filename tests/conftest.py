@@ -117,7 +117,9 @@ async def broker(settings: Settings) -> AsyncIterator[Broker]:
     connection = Broker(settings.redis_url, keys, settings.group)
     await connection.ensure_groups()
     yield connection
-    await connection.client.delete(*keys.all())
+    left = [key async for key in connection.client.scan_iter(f"{settings.stream}*")]
+    if left:
+        await connection.client.delete(*left)
     await connection.close()
 
 

@@ -46,7 +46,8 @@ SELECT jobs.id::text, jobs.type, jobs.status::text, jobs.priority::text, jobs.at
        extract(epoch FROM jobs.run_at - now())::double precision AS due_in,
        coalesce(jobs.expires_at <= now(), false) AS expired,
        leases.id IS NOT NULL AND leases.dead_at IS NULL AS lease_alive,
-       jobs.crashes
+       jobs.crashes,
+       EXISTS (SELECT FROM leases AS others WHERE others.dead_at IS NULL AND jobs.type = ANY(others.types)) AS served
 FROM jobs LEFT JOIN leases ON leases.id = jobs.lease_id
 WHERE jobs.id = ANY($1::uuid[]);
 

@@ -161,3 +161,13 @@ async def test_a_large_request_is_one_insert(api: Api) -> None:
     with probe.watch("inserting") as inserts:
         await api.post("/jobs/bulk", [NOOP] * 5000)
     assert [len(jobs) for jobs in inserts] == [5000]
+
+
+async def test_a_reused_key_is_named_by_its_index(api: Api) -> None:
+    """The third of three jobs has a key that was used with another body: nothing is stored, and the index says where."""
+    await api.submitted(idempotency_key="zz", payload={"a": 1})
+    jobs = [{"type": "test.noop"}, {"type": "test.noop"}, {"type": "test.noop", "idempotency_key": "zz", "payload": {"a": 2}}]
+    answer = await api.call("POST", "/jobs/bulk", json=jobs)
+    assert answer.pointers() == ["/2/idempotency_key"]
+    assert answer.json["errors"][0]["index"] == 2
+    assert sum((await api.get("/jobs/stats")).json["by_status"].values()) == 1

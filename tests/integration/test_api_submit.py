@@ -1,5 +1,6 @@
 """POST /jobs: what is accepted, what is stored, what is refused and how that is said."""
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -308,3 +309,11 @@ async def test_every_route_answers_under_its_prefix(api: Api) -> None:
         assert (plain.status, prefixed.status) == (200, 200), path
     assert (await api.post(f"/api/v1/jobs/{job_id}/cancel")).status == 200
     assert (await api.post(f"/api/v1/jobs/{job_id}/retry")).status == 202
+
+
+async def test_a_type_published_a_moment_after_a_miss_is_accepted(api: Api, database: Database) -> None:
+    """Somebody asked too early, and it was published just then: the next who asks must not be told that it is unknown."""
+    assert (await api.submit(type="new.type")).pointers() == ["/type"]
+    await publish(database, [TypeDescription(type="new.type", schema={"type": "object"})])
+    answers = await asyncio.gather(*(api.submit(type="new.type") for _ in range(20)))
+    assert {answer.status for answer in answers} == {202}

@@ -88,7 +88,7 @@ class Stage:
         new = [NewJob(id=new_id(), type=kind, **fields) for _ in range(count)]
         due = await self.jobs.submit(new)
         later = {job.id for job in due}
-        await self.broker.publish((job.priority, job.id) for job in new if job.id not in later)
+        await self.broker.publish((job.lane, job.id) for job in new if job.id not in later)
         await self.broker.delay(due)
         return [job.id for job in new]
 

@@ -18,8 +18,9 @@ def seen(
     expired: bool = False,
     alive: bool = False,
     crashes: int = 0,
+    served: bool = False,
 ) -> Seen:
-    return Seen("an id", job_type, status, "normal", 1, lease, due_in, expired, alive, crashes)
+    return Seen("an id", job_type, status, "normal", 1, lease, due_in, expired, alive, crashes, served)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,7 @@ def seen(
         (seen("RETRYING", due_in=5, crashes=2), Verdict.POSTPONE, Verdict.POSTPONE),
         (seen("PENDING"), Verdict.REQUEUE, Verdict.REQUEUE),
         (seen("PENDING", job_type="strange"), Verdict.DEFER, Verdict.REQUEUE),
+        (seen("PENDING", job_type="strange", served=True), Verdict.YIELD, Verdict.REQUEUE),
         (seen("PENDING", crashes=1), Verdict.REQUEUE, Verdict.REQUEUE),
         (seen("PENDING", crashes=2), Verdict.BUSY, Verdict.REQUEUE),
     ],

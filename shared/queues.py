@@ -1,4 +1,4 @@
-"""Keeps this process's picture of the queues: which exist and which are paused."""
+"""A process's picture of the queues: which exist and which are paused. It is a second old at most while PostgreSQL answers."""
 
 from collections.abc import Sequence
 
@@ -10,6 +10,7 @@ from shared.queue_store import QueueStore
 log = get_log()
 
 EVERY_SECONDS = 1.0
+MOST_QUEUES = 1000  # each costs every consumer three streams to look after
 
 
 class Queues:
@@ -20,6 +21,10 @@ class Queues:
         self._brokers = brokers
         self._names: tuple[str, ...] = (DEFAULT_QUEUE,)
         self.open: tuple[str, ...] = self._names  # those that are not paused
+
+    def has_room_for(self, name: str) -> bool:
+        """Whether it exists already or may be made."""
+        return len(self._names) < MOST_QUEUES or name in self._names
 
     async def refresh(self) -> None:
         """Look again; give new queues their streams."""
