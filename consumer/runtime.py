@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumer import delayer, janitor, reaper, reconciler
+from consumer import delayer, janitor, reaper, reconciler, scheduler
 from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
 from consumer.reader import BLOCK_SECONDS, Reader
@@ -27,10 +27,11 @@ from shared.lease_store import LeaseStore
 from shared.log import get_log
 from shared.models import Lease
 from shared.settings import Settings
+from shared.tick_store import TickStore
 
 log = get_log()
 
-ROLES = ("worker", "reaper", "delayer", "reconciler", "janitor")
+ROLES = ("worker", "reaper", "delayer", "reconciler", "scheduler", "janitor")
 TIME_LIMITS_EVERY_SECONDS = 0.1
 CANCELS_EVERY_SECONDS = 0.5
 STRAYS_EVERY_SECONDS = 2.5
@@ -54,6 +55,7 @@ class Consumer:
             "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off"}),
             "settle": Database(settings.database_url, "settle", settings=BY_KEY),
             "upkeep": Database(settings.database_url, "upkeep"),
+            "schedule": Database(settings.database_url, "schedule"),  # its own: a tick does not wait for a repair
         }
         keys = Keys(settings.stream)
         self._broker = Broker(settings.redis_url, keys, settings.group)
@@ -81,6 +83,7 @@ class Consumer:
             "reaper": (reaper.EVERY_SECONDS, reaper.Reaper(settings, leases, broker, triage, self._heartbeat).step),
             "delayer": (delayer.EVERY_SECONDS, delayer.Delayer(broker).step),
             "reconciler": (reconciler.EVERY_SECONDS, reconciler.Reconciler(dispatch, leases, broker, triage).step),
+            "scheduler": (scheduler.EVERY_SECONDS, scheduler.Scheduler(TickStore(self._databases["schedule"]), broker).step),
             "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases, broker).step),
         }
         chosen = {name: step for name, step in steps.items() if name in self._roles}

@@ -14,6 +14,7 @@ from producer.guard import Guard, no_route
 from producer.jobs_api import JobsApi
 from producer.publisher import Publisher
 from producer.queue_api import QueueApi
+from producer.schedules_api import SchedulesApi
 from producer.submit import Submitter
 from shared.broker import Broker
 from shared.database import Database, Databases
@@ -22,6 +23,7 @@ from shared.job_store import JobStore
 from shared.job_views import JobViews
 from shared.keys import Keys
 from shared.log import get_log
+from shared.schedule_store import ScheduleStore
 from shared.settings import Settings
 
 log = get_log()
@@ -54,10 +56,11 @@ class Producer:
         jobs_api = JobsApi(
             self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog
         )
+        schedules_api = SchedulesApi(ScheduleStore(self._readers.any()), self._catalog, self._publisher, self._backlog)
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):
-            for method, path, handler in (*queue_api.routes(), *jobs_api.routes()):
+            for method, path, handler in (*queue_api.routes(), *jobs_api.routes(), *schedules_api.routes()):
                 for verb in (method, *(("HEAD",) if method == "GET" else ())):
                     app.router.add_route(verb, prefix + path, guard.around(handler))
         app.router.add_route("*", "/{path:.*}", guard.around(no_route))
