@@ -16,12 +16,13 @@ from shared import probe
 from shared.broker import Broker
 from shared.database import Database
 from shared.dispatch_store import DispatchStore
-from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
+from shared.errors import DatabaseUnavailableError
 from shared.ids import new_id
 from shared.job_store import JobStore
 from shared.job_template import template_of
 from shared.jobs import Context
 from shared.keys import Keys
+from shared.lease_store import LeaseStore
 from shared.lifecycle import Status
 from shared.models import NewJob
 from shared.schedule_store import Schedule, ScheduleStore, Stored
@@ -135,17 +136,17 @@ async def test_a_one_time_schedule_runs_once(clockwork: Clockwork, scheduler: Sc
 
 
 async def test_racing_schedulers_make_one_job_a_tick(clockwork: Clockwork, settings: Settings, broker: Broker) -> None:
-    """Four schedulers with connections of their own, over many schedules and 200 ticks that fall due while they race."""
+    """Four schedulers with connections of their own want the same 200 ticks at the same moments."""
     names = [f"s{number}" for number in range(10)]
     for name in names:
         await clockwork.put(name, every=1, misfire="catch_up(1000)")
     async with another(settings) as a, another(settings) as b, another(settings) as c, another(settings) as d:
         for _ in range(TICKS // len(names)):
-            await clockwork.database.fetch("UPDATE schedules SET next_at = next_at - interval '1 second' WHERE next_at > now()")
+            await clockwork.database.fetch("UPDATE schedules SET next_at = now()")
             await asyncio.gather(*(scheduler.step() for scheduler in (a, b, c, d)))
         runs = {name: await clockwork.runs(name) for name in names}
     made = [job_id for pairs in runs.values() for _, job_id in pairs]
-    assert len(made) >= TICKS
+    assert len(made) == TICKS
     for pairs in runs.values():
         ticks = [tick for tick, _ in pairs]
         assert len(set(ticks)) == len(ticks)
@@ -188,7 +189,7 @@ async def test_after_an_outage_of_an_hour(clockwork: Clockwork, scheduler: Sched
 
 
 async def test_jobs_do_not_overlap_when_told_so(
-    clockwork: Clockwork, scheduler: Scheduler, jobs: JobStore, database: Database, leases: Any, settings: Settings
+    clockwork: Clockwork, scheduler: Scheduler, jobs: JobStore, database: Database, leases: LeaseStore, settings: Settings
 ) -> None:
     """While a job of the schedule waits or runs its ticks are skipped and counted; when it is over, however, the next one runs."""
     await clockwork.put("s", every=60, overlap="skip")
@@ -348,7 +349,7 @@ async def test_a_publish_that_fails_is_made_up_by_the_reconciler(stage: Stage) -
     await clockwork.pass_by("s", seconds=0)
     await clockwork.database.fetch("UPDATE schedules SET at = next_at")
     async with proxied(stage.settings.redis_url) as wire, another(replace(stage.settings, redis_url=wire.url)) as scheduler:
-        wire.cut()
+        wire.refuse()
         with probe.watch("scheduled") as seen:
             await scheduler.step()
     assert len(seen) == 1
@@ -364,11 +365,11 @@ async def test_postgresql_goes_away_and_comes_back(clockwork: Clockwork, setting
     await clockwork.put("s", every=60)
     await clockwork.pass_by("s", seconds=1)
     async with proxied(settings.database_url) as wire, another(replace(settings, database_url=wire.url)) as scheduler:
-        await wire.refuse()
+        wire.refuse()
         with pytest.raises(DatabaseUnavailableError):
             await scheduler.step()
         assert await clockwork.jobs() == []
-        await wire.accept()
+        wire.heal()
         await scheduler.step()
     [(_, job_id)] = await clockwork.runs("s")
     assert await published(broker) == [job_id]
@@ -380,7 +381,7 @@ async def test_what_is_not_committed_is_not_published(clockwork: Clockwork, sett
     await clockwork.pass_by("s", seconds=1)
     async with proxied(settings.database_url) as wire, another(replace(settings, database_url=wire.url)) as scheduler:
         await scheduler._ticks.next_due_in()  # connected
-        wire.swallow_reply_to(b"COMMIT", reset=True)
+        wire.drop_reply(b"COMMIT", reset=True)
         with pytest.raises(DatabaseUnavailableError):
             await scheduler.step()
         await scheduler.step()
@@ -401,8 +402,3 @@ async def test_runs_are_forgotten_with_their_jobs(clockwork: Clockwork, dispatch
     assert await dispatch.forget_runs(3600) == 0, "its time has not come"
     assert await dispatch.forget_runs(-60) == 1
     assert [job_id for _, job_id in await clockwork.runs("s")] == [young]
-
-
-def test_errors_of_redis_are_the_only_ones_that_a_publish_may_have() -> None:
-    """Whatever else it raises is a mistake of ours, and is seen."""
-    assert issubclass(BrokerUnavailableError, Exception)
