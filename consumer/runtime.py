@@ -27,7 +27,7 @@ from shared.lease_store import LeaseStore
 from shared.log import get_log
 from shared.models import Lease
 from shared.settings import Settings
-from shared.tick_store import TickStore
+from shared.tick_store import IMPATIENT, TickStore
 
 log = get_log()
 
@@ -55,7 +55,7 @@ class Consumer:
             "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off"}),
             "settle": Database(settings.database_url, "settle", settings=BY_KEY),
             "upkeep": Database(settings.database_url, "upkeep"),
-            "schedule": Database(settings.database_url, "schedule"),  # its own: a tick does not wait for a repair
+            "schedule": Database(settings.database_url, "schedule", settings=IMPATIENT),  # its own: a tick does not wait for a repair
         }
         keys = Keys(settings.stream)
         self._broker = Broker(settings.redis_url, keys, settings.group)

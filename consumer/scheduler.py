@@ -22,8 +22,9 @@ from shared.timetable import due_ticks, next_tick
 log = get_log()
 
 EVERY_SECONDS = 0.5  # a schedule that was put a moment ago may be due before any that was known
-SOON_SECONDS = 0.01
+SOON_SECONDS = 0.02
 BATCH = 100
+DECIDE_SECONDS = 2.0  # after years of outage it takes long to count ticks; PostgreSQL ends a transaction that says nothing for 5 s
 SPOILED_SECONDS = 60.0  # until another look at a schedule that this process can make nothing of
 
 Work = tuple[list[Run], Advance]
@@ -72,11 +73,17 @@ class Scheduler:
             works = await asyncio.to_thread(self._decided, schedules, now, busy)  # a calendar may take its time
             made = await making.make([run for runs, _ in works for run in runs])
             await making.advance([advance for _, advance in works])
+            probe.reached("ticking", names)
+        _tell([advance for _, advance in works])
         return len(schedules), [run.job for run in made]
 
     def _decided(self, schedules: Sequence[DueSchedule], now: datetime, busy: set[str]) -> list[Work]:
-        works = []
+        """Return what to do about the first schedules, as many as there is time for; the others stay due."""
+        works: list[Work] = []
+        deadline = time.monotonic() + DECIDE_SECONDS
         for schedule in schedules:
+            if works and time.monotonic() > deadline:
+                break
             try:
                 works.append(_work_of(schedule, now, busy=schedule.name in busy))
             except Exception as error:  # noqa: BLE001 - a time zone that this machine lacks, a template of another version
@@ -94,6 +101,12 @@ class Scheduler:
             await self._broker.publish([(job.priority, job.id) for job in jobs])
         except BrokerUnavailableError as error:
             log.warning("publish_left_to_the_reconciler", count=len(jobs), error=str(error))
+
+
+def _tell(advances: Sequence[Advance]) -> None:
+    for advance in advances:
+        if advance.skipped_reason == "misfire":
+            log.warning("ticks_missed", schedule=advance.schedule, count=advance.skipped_count, newest=str(advance.skipped_tick))
 
 
 def _work_of(schedule: DueSchedule, now: datetime, *, busy: bool) -> Work:

@@ -126,6 +126,7 @@ def planned(timetable: Timetable, old: Stored | None, now: datetime, *, resumed:
 
 
 async def _locked(transaction: Transaction, name: str) -> tuple[datetime, Stored | None]:
+    await transaction.fetch(SQL["impatient"])
     rows = await transaction.fetch(f"{_LOOK} WHERE name = $1 FOR UPDATE", name)
     [[now]] = await transaction.fetch(SQL["now"])
     return now, _stored(rows[0]) if rows else None

@@ -15,6 +15,9 @@ from shared.timetable import Timetable
 SQL = load("schedules")
 STATEMENT_BYTES = 16 * 1024 * 1024
 
+# Who freezes with schedules locked must not hold them back: PostgreSQL ends its transaction, and another makes the ticks.
+IMPATIENT = {"idle_in_transaction_session_timeout": "5s"}
+
 
 class DueSchedule(NamedTuple):
     """A schedule whose time has come. `next_at` is the oldest tick that nothing has been done about."""
@@ -48,7 +51,7 @@ class Advance(NamedTuple):
 
 
 class TickStore:
-    """Finds and makes what is due over one connection. Raises what `Database` raises."""
+    """Finds and makes what is due over one connection, which should be IMPATIENT. Raises what `Database` raises."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -7,6 +7,10 @@ SELECT now();
 name, cron, every_seconds, at, timezone, misfire, overlap, paused, template, next_at, last_tick, last_job_id::text, skipped_count, skipped_tick,
 skipped_reason, created_at, updated_at
 
+-- name: impatient
+-- A producer that freezes with a schedule locked must not hold back its ticks.
+SET LOCAL idle_in_transaction_session_timeout = '5s';
+
 -- name: put
 INSERT INTO schedules (name, cron, every_seconds, at, timezone, misfire, overlap, paused, template, next_at)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)

@@ -282,7 +282,7 @@ async def test_a_spoiled_schedule_does_not_hold_up_the_others(clockwork: Clockwo
     for name in ("a", "z"):
         await clockwork.put(name, every=60)
     await clockwork.database.fetch(spoil)
-    await clockwork.pass_by("bad", seconds=3)
+    await clockwork.database.fetch("UPDATE schedules SET next_at = date_trunc('minute', now()) WHERE name = 'bad'")
     for name in ("a", "z"):
         await clockwork.pass_by(name, seconds=1)
     pauses = [await scheduler.step() for _ in range(5)]
@@ -302,6 +302,18 @@ async def test_more_schedules_than_a_batch_are_all_made(clockwork: Clockwork, sc
     pauses = [await scheduler.step() for _ in range(3)]
     assert pauses == [0.0, 0.0, EVERY_SECONDS]
     assert len(await clockwork.jobs()) == 250
+
+
+async def test_a_long_count_is_cut_into_pieces(clockwork: Clockwork, scheduler: Scheduler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one transaction has no time for stays due, and is made by the next."""
+    monkeypatch.setattr("consumer.scheduler.DECIDE_SECONDS", 0)
+    for number in range(5):
+        await clockwork.put(f"s{number}", cron="* * * * *", timezone="Europe/Berlin", misfire="catch_up(2)")
+        await clockwork.pass_by(f"s{number}", days=365)
+    for steps in range(1, 6):
+        assert await scheduler.step() < EVERY_SECONDS or steps == 5
+        assert len(await clockwork.jobs()) == 2 * steps
+    assert [(await clockwork.stored(f"s{number}")).skipped_count for number in range(5)] == [998] * 5
 
 
 async def test_large_payloads_are_caught_up(clockwork: Clockwork, scheduler: Scheduler) -> None:

@@ -79,6 +79,21 @@ async def test_death_between_commit_and_publish(stack: Stack) -> None:
     assert len(stack.events("start")) == 1
 
 
+async def test_a_scheduler_that_freezes_with_a_schedule_locked(stack: Stack) -> None:
+    """It holds the tick for some seconds, not for ever: another makes the job, and the frozen one finds its transaction gone."""
+    await stack.producer()
+    frozen = await stack.consumer("--only", "scheduler", probes="ticking=stop", lease_seconds=60)
+    now = await stack.database.fetch_value("SELECT now()")
+    await put(stack, "once", at=(now + SECOND).isoformat())
+    await frozen.frozen()
+    await stack.consumer()
+    await more(stack, 1)
+    frozen.cont()
+    await frozen.says('"service":"scheduler"')
+    await stack.check_promise()
+    assert await count(stack) == await stack.count("status = 'COMPLETED' AND attempts = 1") == await stack.count("true") == 1
+
+
 async def test_an_outage_of_every_scheduler(stack: Stack) -> None:
     """Nobody runs for longer than the grace: one job stands for all that was missed, then the schedule is in step again."""
     await stack.producer()
