@@ -23,5 +23,7 @@ class Janitor:
         await self._dispatch.fold_counts()
         while await self._dispatch.forget_finished(self._retention_seconds, self._broker.forget_dead):
             pass
+        while await self._dispatch.forget_runs(self._retention_seconds):
+            pass
         await self._dispatch.forget_keys()
         await self._leases.forget_dead()

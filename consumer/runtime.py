@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumer import delayer, janitor, reaper, reconciler
+from consumer import delayer, janitor, reaper, reconciler, scheduler
 from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
 from consumer.portions import Portions
@@ -31,10 +31,11 @@ from shared.queue_store import QueueStore
 from shared.queues import EVERY_SECONDS as QUEUES_EVERY_SECONDS
 from shared.queues import Queues
 from shared.settings import Settings
+from shared.tick_store import IMPATIENT, TickStore
 
 log = get_log()
 
-ROLES = ("worker", "reaper", "delayer", "reconciler", "janitor")
+ROLES = ("worker", "reaper", "delayer", "reconciler", "scheduler", "janitor")
 TIME_LIMITS_EVERY_SECONDS = 0.1
 CANCELS_EVERY_SECONDS = 0.5
 STRAYS_EVERY_SECONDS = 2.5
@@ -58,6 +59,7 @@ class Consumer:
             "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off"}),
             "settle": Database(settings.database_url, "settle", settings=BY_KEY),
             "upkeep": Database(settings.database_url, "upkeep"),
+            "schedule": Database(settings.database_url, "schedule", settings=IMPATIENT),  # its own: a tick does not wait for a repair
         }
         keys = Keys(settings.stream)
         self._broker = Broker(settings.redis_url, keys, settings.group)
@@ -86,6 +88,7 @@ class Consumer:
             "reaper": (reaper.EVERY_SECONDS, reaper.Reaper(settings, leases, broker, triage, self._heartbeat).step),
             "delayer": (delayer.EVERY_SECONDS, delayer.Delayer(broker).step),
             "reconciler": (reconciler.EVERY_SECONDS, reconciler.Reconciler(dispatch, leases, broker, triage).step),
+            "scheduler": (scheduler.EVERY_SECONDS, scheduler.Scheduler(TickStore(self._databases["schedule"]), broker).step),
             "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases, broker).step),
         }
         chosen = {name: step for name, step in steps.items() if name in self._roles}

@@ -16,6 +16,7 @@ from producer.jobs_api import JobsApi
 from producer.publisher import Publisher
 from producer.queue_api import QueueApi
 from producer.queues_api import QueuesApi
+from producer.schedules_api import SchedulesApi
 from producer.submit import Submitter
 from shared.broker import Broker
 from shared.database import Database, Databases
@@ -27,6 +28,7 @@ from shared.log import get_log
 from shared.queue_store import QueueStore
 from shared.queues import EVERY_SECONDS as QUEUES_EVERY_SECONDS
 from shared.queues import Queues
+from shared.schedule_store import ScheduleStore
 from shared.settings import Settings
 
 log = get_log()
@@ -61,10 +63,12 @@ class Producer:
             self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog, self._queues
         )
         queues_api = QueuesApi(QueueStore(self._readers.any()), self._broker)
+        schedules_api = SchedulesApi(ScheduleStore(self._readers.any()), self._catalog, self._publisher, self._backlog)
+        areas = (queue_api, queues_api, jobs_api, schedules_api)
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):
-            for method, path, handler in (*queue_api.routes(), *queues_api.routes(), *jobs_api.routes()):
+            for method, path, handler in (route for area in areas for route in area.routes()):
                 for verb in (method, *(("HEAD",) if method == "GET" else ())):
                     app.router.add_route(verb, prefix + path, guard.around(handler))
         app.router.add_route("*", "/{path:.*}", guard.around(no_route))

@@ -272,7 +272,7 @@ def _most_useful(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-_FILTERS = ("status", "type", "queue", "priority", "tag", "q", "created_after", "created_before", "limit", "cursor")
+_FILTERS = ("status", "type", "queue", "priority", "tag", "q", "created_after", "created_before", "schedule", "limit", "cursor")
 
 
 def _filter(query: Any, allowed: Sequence[str] = _FILTERS) -> tuple[Filter, int]:

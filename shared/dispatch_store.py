@@ -85,6 +85,11 @@ class DispatchStore:
                 await forget_letters(places)
         return len(rows)
 
+    async def forget_runs(self, retention_seconds: float) -> int:
+        """Delete up to 5 pages of notes which schedule made a job, when the job is forgotten; return how many."""
+        old = await self.moment(retention_seconds)
+        return len(await self._database.fetch(SQL["forget_runs"], floor_id(old.timestamp()), 5 * PAGE))
+
     async def forget_keys(self) -> None:
         """Delete idempotency keys whose time is over."""
         await self._database.fetch(SQL["forget_keys"], 5 * PAGE)

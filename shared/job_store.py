@@ -51,7 +51,7 @@ class JobStore:
             taken = await _holders(transaction, [job.idempotency_key or "" for job in keyed if job.idempotency_key not in ours])
             check(taken)
             fresh = [job for job in jobs if job.idempotency_key not in taken]
-            due = _waiting(fresh, await transaction.fetch(SQL["submit"], *_columns(fresh))) if fresh else []
+            due = await insert(transaction, fresh) if fresh else []
         return due, taken
 
     async def claim(self, ids: Sequence[str], lease: Lease, types: Sequence[str], crashes_below: int = MANY) -> list[Claimed]:
@@ -123,6 +123,11 @@ class JobStore:
     async def _fenced(self, query: str, fences: Sequence[Fence], lease_id: str) -> set[str]:
         ids, attempts = zip(*sorted(fences), strict=True)
         return {row[0] for row in await self._database.fetch(SQL[query], ids, attempts, lease_id)}
+
+
+async def insert(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Due]:
+    """Insert jobs together with whatever else the transaction does. Return those that wait for their time."""
+    return _waiting(jobs, await transaction.fetch(SQL["submit"], *_columns(jobs)))
 
 
 def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:

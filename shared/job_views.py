@@ -42,6 +42,8 @@ class JobView(msgspec.Struct, frozen=True):
     started_at: datetime | None
     finished_at: datetime | None
     updated_at: datetime
+    schedule: str | None  # that made it, at
+    tick: datetime | None
 
 
 class AttemptView(msgspec.Struct, frozen=True):
@@ -67,6 +69,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     q: str | None = None  # text within type, error or payload
     created_after: Moment | None = None
     created_before: Moment | None = None
+    schedule: str | None = None
     before_id: str | None = None
 
 
@@ -87,6 +90,7 @@ _CONDITIONS = {
     "q": "position(lower({}) IN lower(concat_ws(' ', type, error, payload::text))) > 0",
     "created_after": "created_at >= {}",
     "created_before": "created_at < {}",
+    "schedule": "id IN (SELECT job_id FROM schedule_runs WHERE schedule = {})",
     "before_id": "id < {}::uuid",
 }
 

@@ -6,6 +6,7 @@ CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 submitted = Counter("millstream_jobs_submitted", "Jobs committed by this producer")
 submit_batches = Histogram("millstream_submit_batch_jobs", "Jobs a commit", buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000))
+scheduled = Counter("millstream_jobs_scheduled", "Jobs that this consumer made of schedules")
 requests = Counter("millstream_http_requests", "Answers by status", ["status"])
 settled = Counter("millstream_jobs_settled", "Attempts settled by this consumer", ["outcome"])
 fenced = Counter("millstream_settles_refused", "Attempts whose outcome was refused because the lease was lost")

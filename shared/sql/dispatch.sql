@@ -70,5 +70,13 @@ WITH old AS (
 )
 SELECT letters.entry_id FROM gone LEFT JOIN letters ON letters.job_id = gone.id;
 
+-- name: forget_runs
+-- A note goes with its job, which the retention has deleted. Ids sort by age, so the primary key finds the old ones.
+DELETE FROM schedule_runs WHERE job_id IN (
+    SELECT job_id FROM schedule_runs AS old
+    WHERE job_id < $1 AND NOT EXISTS (SELECT FROM jobs WHERE jobs.id = old.job_id) ORDER BY job_id LIMIT $2
+)
+RETURNING job_id;
+
 -- name: forget_keys
 DELETE FROM idempotency_keys WHERE key IN (SELECT key FROM idempotency_keys WHERE expires_at < now() LIMIT $1);

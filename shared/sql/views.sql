@@ -2,7 +2,8 @@
 
 -- name: columns
 id::text, type, status::text, queue, priority::text, payload, attempts, failures, crashes, max_attempts, result, reason, error, progress, tags,
-worker, cancel_requested, run_at, created_at, started_at, finished_at, updated_at
+worker, cancel_requested, run_at, created_at, started_at, finished_at, updated_at,
+(SELECT schedule FROM schedule_runs WHERE job_id = jobs.id) AS schedule, (SELECT tick FROM schedule_runs WHERE job_id = jobs.id) AS tick
 
 -- name: attempts
 -- The lost ones from the history, then the one that is running or won.

@@ -88,7 +88,8 @@ def test_every_blocking_read_goes_through_one_method() -> None:
 def test_time_is_told_by_the_servers() -> None:
     """Whoever decides about jobs, leases or delays never looks at this machine's calendar; a monotonic clock measures spans only."""
     deciding = {name: text for name, text in OURS.items() if name.startswith("consumer/") and "/handlers/" not in name}
-    deciding |= {name: text for name, text in OURS.items() if name in {"shared/job_store.py", "shared/lease_store.py", "shared/broker.py"}}
+    stores = {f"shared/{name}.py" for name in ("job_store", "lease_store", "broker", "schedule_store", "tick_store", "timetable")}
+    deciding |= {name: text for name, text in OURS.items() if name in stores}
     looking = holders(r"datetime\.now|datetime\.utcnow|time\.time|time_ns", deciding)
     assert looking == ["consumer/triage.py"], "a letter about a stranger's entry, which PostgreSQL has no row for"
 
