@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from shared.jobs import Context, Interrupted, PermanentFailure, RetryAfter, Snooze, SoftTimeout, job
+from shared.jobs import Context, Interrupted, PermanentFailure, RetryAfter, Snooze, job
 
 MODULE = __name__
 
@@ -240,14 +240,3 @@ def call(ctx: Any, payload: dict[str, Any]) -> Any:
 def leak(_: Context, payload: dict[str, int]) -> int:
     """Use much memory once."""
     return os.getpid() if b"x" * (payload["mb"] * 1024 * 1024) else 0
-
-
-@job("p.soft_timeouts", executor="process")
-def soft_timeouts(_: Context, where: Where) -> str:
-    """Say which exception ends it."""
-    try:
-        mark(where, "began")
-        time.sleep(60)
-    except SoftTimeout as error:
-        return str(error)
-    return "none"
