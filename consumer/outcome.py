@@ -7,9 +7,9 @@ import msgspec
 
 from consumer import retry
 from shared.errors import PermanentFailure, RetryAfter, Snooze
+from shared.jobs import MAX_RESULT_BYTES
 from shared.models import Claimed
 
-MAX_RESULT_BYTES = 1024 * 1024
 MAX_ERROR_CHARS = 2_000
 MAX_TRACEBACK_CHARS = 16_000
 LONGEST_DELAY_SECONDS = 366 * 86_400.0

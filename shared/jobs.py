@@ -13,6 +13,7 @@ import msgspec
 from shared.errors import Interrupted, PermanentFailure, RetryAfter, Snooze, SoftTimeout
 
 __all__ = [
+    "MAX_RESULT_BYTES",
     "Context",
     "Executor",
     "Handler",
@@ -25,6 +26,8 @@ __all__ = [
     "job",
     "registered",
 ]
+
+MAX_RESULT_BYTES = 1024 * 1024  # of JSON
 
 Executor = Literal["async", "thread", "process"]
 

@@ -110,10 +110,14 @@ async def test_drain_lets_finish_what_can(stage: Stage) -> None:
     running = await start(stage, grace_seconds=10.0)
     job_id = await stage.submit("p.sleep", payload=b'{"seconds": 1}')
     await stage.reaches(job_id, Status.PROCESSING)
-    await eventually(lambda: running.consumer.worker._processes._children, what="a child")  # type: ignore[union-attr]
+    await eventually(lambda: _children(running), what="a child")
     await running.stop()
     row = await stage.row(job_id)
     assert (row["status"], row["attempts"]) == (Status.COMPLETED, 1)
+
+
+def _children(running: Running) -> bool:
+    return running.consumer.worker is not None and bool(running.consumer.worker._processes._children)
 
 
 async def test_a_lost_lease_kills_at_once(stage: Stage, tmp_path: Path) -> None:
