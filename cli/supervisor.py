@@ -64,6 +64,7 @@ class Kept:
     started_at: float = 0.0
     due_at: float | None = None  # set while it is down
     starts_count: int = 0
+    restarting: bool = False  # it was told to end, and shall start again at once
 
     def tend(self, now: float) -> None:
         """Start it if it is down and its time has come."""
@@ -79,9 +80,17 @@ class Kept:
         self.started_at, self.due_at = now, None
         self.starts_count += 1
 
+    def restart(self) -> None:
+        """Have it end in order and start anew, without back-off. One that has been told so already is not told again."""
+        if not self.part.alive:
+            self.due_at = 0.0
+        elif not self.restarting:
+            self.restarting = True
+            self.part.terminate()
+
     def _plan(self, now: float) -> None:
-        if not self.starts_count:
-            self.due_at = now
+        if self.restarting or not self.starts_count:
+            self.restarting, self.due_at = False, now
             return
         delay = self.backoff.after(now - self.started_at)
         self.due_at = now + delay
