@@ -48,10 +48,13 @@ class _Handler(logging.Handler):
         self._shipper = shipper
 
     def emit(self, record: logging.LogRecord) -> None:
-        fields: dict[str, Any] = {"logger": record.name}
-        if record.exc_info:
-            fields["exception"] = logging.Formatter().formatException(record.exc_info)
-        self._shipper.ship(record.levelno, record.getMessage(), fields)
+        try:
+            fields: dict[str, Any] = {"logger": record.name}
+            if record.exc_info:
+                fields["exception"] = logging.Formatter().formatException(record.exc_info)
+            self._shipper.ship(record.levelno, record.getMessage(), fields)
+        except Exception:  # noqa: BLE001 - as every handler of `logging` does: a message that cannot be formatted ends nobody's job
+            self.handleError(record)
 
 
 def _as_json(fields: dict[str, Any]) -> bytes:

@@ -56,6 +56,7 @@ class ChildProcess:
         self._loop = asyncio.get_running_loop()
         self._ended = asyncio.Event()
         self.usable = False  # it can be given a job
+        self._doing = "while it imported the handlers"
         threading.Thread(target=self._wait, name=f"child {popen.pid}", daemon=True).start()
 
     @classmethod
@@ -90,9 +91,9 @@ class ChildProcess:
         while True:
             match await self._receive():
                 case Line() as line:
-                    job_log.log(line.level, line.event, **_fields(line))
+                    job_log.log(_level(line), line.event, **_fields(line))
                 case Call() as call:
-                    self._send(await _answered(call, job, remote))
+                    self._write(await _answer(call, job, remote))
                 case Ended() as ended:
                     self.usable = not ended.tired
                     return _outcome(ended)
@@ -134,16 +135,19 @@ class ChildProcess:
             async with asyncio.timeout(START_SECONDS):
                 while not isinstance(message := await self._receive(), Ready):
                     if isinstance(message, Line):
-                        log.log(message.level, message.event, child=self.pid, **_fields(message))
+                        log.log(_level(message), message.event, child=self.pid, **_fields(message))
                     if isinstance(message, Unfit):
                         raise ProcessDied(f"the handler's process could not start: {'; '.join(message.problems)}")
-            self.usable = True
+            self.usable, self._doing = True, ""
         except TimeoutError:
             raise ProcessDied(f"the handler's process had not imported the handlers after {START_SECONDS:g} s") from None
 
     def _send(self, message: Message) -> None:
+        self._write(encode(message))
+
+    def _write(self, data: bytes) -> None:
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(encode(message))
+            self._transport.write(data)
 
     async def _receive(self) -> ToConsumer:
         try:
@@ -158,7 +162,7 @@ class ChildProcess:
     async def _broken(self, deed: str) -> ProcessDied:
         """Return the error that says how it ended. If it still runs, it has done that deed, and is killed for it."""
         if await self._dead_within(END_SECONDS):
-            return ProcessDied(f"the handler's process {how_it_ended(self._popen.returncode)}")
+            return ProcessDied(f"the handler's process {how_it_ended(self._popen.returncode)} {self._doing}".rstrip())
         await self.dead()
         return ProcessDied(f"the handler's process {deed}, and was killed")
 
@@ -232,11 +236,11 @@ def _spawn() -> "tuple[subprocess.Popen[bytes], socket.socket, Output]":
     return popen, ours, Output(read_end)
 
 
-async def _answered(call: Call, job: Claimed, remote: Any) -> Answer:
+async def _answer(call: Call, job: Claimed, remote: Any) -> bytes:
     try:
-        return Answer(call.number, await _method(call, job, remote)(*call.args))
+        return encode(Answer(call.number, await _method(call, job, remote)(*call.args)))
     except Exception as error:  # noqa: BLE001 - it is the handler's to deal with
-        return Answer(call.number, error=RemoteError.of(error))
+        return encode(Answer(call.number, error=RemoteError.of(error)))
 
 
 def _method(call: Call, job: Claimed, remote: Any) -> Any:
@@ -246,6 +250,10 @@ def _method(call: Call, job: Claimed, remote: Any) -> Any:
     if method is None:
         raise AttributeError(f"a handler in a child process cannot call {call.method!r}")
     return method
+
+
+def _level(line: Line) -> int:
+    return min(max(line.level // 10 * 10, 10), 50)  # libraries invent levels in between
 
 
 def _fields(line: Line) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import psutil
 import pytest
 from structlog.testing import capture_logs
 
-from shared.jobs import Context
+from shared.jobs import Context, registered
 from shared.lifecycle import Status
 from tests.support import process_handlers
 from tests.support.consumer import Running, Stage
@@ -37,6 +38,11 @@ def children() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "consumer.child" in child.cmdline()]
 
 
+def oom_score(pid: int) -> int:
+    """How gladly the kernel kills it."""
+    return int(Path(f"/proc/{pid}/oom_score_adj").read_text())
+
+
 async def test_it_runs_elsewhere_and_returns_its_result(stage: Stage) -> None:
     """In a process of its own, with job id, attempt and the consumer's settings; the process is used again, and gone in the end."""
     running = await start(stage, processes=1)
@@ -46,6 +52,8 @@ async def test_it_runs_elsewhere_and_returns_its_result(stage: Stage) -> None:
     assert {(result["attempt"], result["settings"]) for result in results} == {(1, stage.settings.stream)}
     [pid] = {result["pid"] for result in results}
     assert pid != os.getpid()
+    if sys.platform == "linux":
+        assert oom_score(pid) == 500, "the consumer goes last"
     await running.stop()
     assert not psutil.pid_exists(pid)
 
@@ -208,6 +216,28 @@ async def test_a_child_that_cannot_import(stage: Stage, tmp_path: Path, monkeypa
     assert (await stage.reaches(await stage.submit("fragile"), Status.COMPLETED))["result"] == "well"
 
 
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("os._exit(3)", "the handler's process exited with code 3 while it imported the handlers"),
+        ("time.sleep(60)", "the handler's process had not imported the handlers after 1.5 s"),
+    ],
+)
+async def test_a_child_that_does_not_come_up(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, words: str) -> None:
+    """It dies or sleeps while it imports: the job fails with that, and nothing is left of the child."""
+    monkeypatch.setattr("consumer.processes.process.START_SECONDS", 1.5)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    name = f"stillborn_{len(code)}"
+    declared = "import os, sys, time\nfrom shared.jobs import job\n@job('stillborn', executor='process')\ndef f(ctx, payload): ...\n"
+    (tmp_path / f"{name}.py").write_text(f"{declared}if 'consumer.child' in ' '.join(sys.orig_argv): {code}\n")
+    monkeypatch.setattr("shared.jobs._registered", registered())
+    await stage.start(modules=[name])
+    row = await stage.reaches(await stage.submit("stillborn", max_attempts=1), Status.FAILED)
+    assert row["error"] == f"ProcessDied: {words}"
+    assert children() == []
+
+
 async def test_what_it_says_is_in_the_log_with_its_job(stage: Stage) -> None:
     """Structlog, logging, print and programs: every line carries job, type and attempt; what is below the level is dropped."""
     await start(stage)
@@ -216,6 +246,7 @@ async def test_what_it_says_is_in_the_log_with_its_job(stage: Stage) -> None:
         await stage.reaches(job_id, Status.COMPLETED)
         await eventually(lambda: [line for line in lines if line.get("text") == "by a program"])
     mine = {line.get("text", line["event"]): line for line in lines if line.get("job_id") == job_id}
+    assert mine["at a level of its own"]["log_level"] == "warning"
     assert mine.keys() >= {"by_structlog", "by logging", "by print", "by a program", "a?b"}
     assert {(line["job_type"], line["attempt"]) for line in mine.values()} == {("p.log", 1)}
     assert (mine["by_structlog"]["log_level"], mine["by_structlog"]["colour"]) == ("warning", "blue")

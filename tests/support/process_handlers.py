@@ -221,6 +221,8 @@ def log(ctx: Context, _: Any) -> None:
     """Say something in every way there is."""
     ctx.log.warning("by_structlog", colour="blue", odd=object, event_="x")
     logging.getLogger("a.library").warning("by %s", "logging")
+    logging.getLogger("a.library").log(35, "at a level of its own")
+    logging.getLogger("a.library").warning("too few %s %s", "words")  # noqa: PLE1206 - on purpose
     ctx.log.debug("too_quiet")
     print("by print")  # noqa: T201
     os.system("echo by a program")  # noqa: S605
