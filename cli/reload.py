@@ -29,6 +29,8 @@ class Reloader:
         self._looked_at = 0.0
         self._changed_at: float | None = None
         self._trial: Trial | None = None
+        for consumer in consumers:
+            consumer.mendable = True
         log.info("watching_handlers", modules=list(modules), files_count=len(self._seen))
 
     def look(self, now: float) -> None:

@@ -17,7 +17,7 @@ from shared.errors import Interrupted, PermanentFailure, SoftTimeout
 from shared.jobs import Handler
 from shared.models import Claimed
 
-JOBS_PER_CHILD = 100  # handlers leak: a process that starts anew now and then keeps that bounded, for about 4 ms a job
+JOBS_PER_CHILD = 100  # handlers leak: a process that starts anew now and then keeps that bounded, for about 5 ms a job
 
 
 class Runner:

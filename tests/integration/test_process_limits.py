@@ -57,15 +57,16 @@ async def test_a_soft_timeout_that_passes_through_fails_the_job(stage: Stage, tm
     assert (tmp_path / "cleaned").exists()
 
 
-async def test_who_ignores_it_is_killed(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """After the time to obey the process is gone, its place is free, and nothing is left that could be called abandoned."""
+@pytest.mark.parametrize("kind", ["p.deaf", "p.busy", "p.frozen"])
+async def test_who_ignores_it_is_killed(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Who swallows the request, never hears it or is frozen: after the time to obey the process is gone and its place free."""
     monkeypatch.setattr("consumer.worker.OBEY_SECONDS", 0.3)
     running = await start(stage, processes=1)
-    job_id = await stage.submit("p.deaf", payload=in_folder(tmp_path), timeout=0.3, max_attempts=1)
+    job_id = await stage.submit(kind, payload=in_folder(tmp_path), timeout=0.3, max_attempts=1)
     pid = int(await marked(tmp_path, "began"))
     row = await stage.reaches(job_id, Status.FAILED)
     assert row["error"] == "timeout: stopped after 0.3 s"
-    assert await marked(tmp_path, "asked") == "SoftTimeout"
+    assert kind != "p.deaf" or await marked(tmp_path, "asked") == "SoftTimeout"
     await eventually(lambda: is_gone(pid))
     assert (await stage.reaches(await stage.submit("p.pid"), Status.COMPLETED))["result"]["pid"] != pid
     assert running.consumer.worker is not None

@@ -92,3 +92,16 @@ def test_what_is_saved_is_what_runs(folder: Path) -> None:
         (folder / "other_module.py").touch()
         eventually_sync(lambda: time.monotonic() - began > 1, 5)
         assert up.log.read_text().count('"handlers_changed"') == 3, "other files are not watched"
+
+
+def test_a_start_with_a_broken_module(folder: Path) -> None:
+    """Everything else runs, the consumer says what is wrong and is not tried again and again; once that is mended it starts."""
+    module = folder / "broken_handlers.py"
+    module.write_text("import no_such_module\n")
+    with RunningUp(folder, MILLSTREAM_RELOAD="1", MILLSTREAM_HANDLERS="broken_handlers", PYTHONPATH=str(folder)) as up:
+        said(up, "process_waits_to_be_mended")
+        module.write_text(GOOD.format(word="mended"))
+        said(up, "consumer_started")
+        eventually_sync(lambda: "word" in up.log.read_text(), 10, "the type in the log")
+        assert ended(up, submitted(up))["result"] == "mended"
+        assert up.log.read_text().count("cannot import 'broken_handlers': ModuleNotFoundError") == 1

@@ -1,6 +1,7 @@
 """Handlers that run in child processes, most of which do what handlers must not. Loaded through MILLSTREAM_HANDLERS."""
 
 import ctypes
+import itertools
 import logging
 import os
 import signal
@@ -214,6 +215,20 @@ def deaf(_: Context, where: Where) -> None:
             time.sleep(60)
         except Interrupted as request:
             mark(where, "asked", type(request).__name__)
+
+
+@job("p.busy", executor="process")
+def busy(_: Context, where: Where) -> None:
+    """Never come back to Python, where a request to end could be raised."""
+    mark(where, "began", str(os.getpid()))
+    sum(itertools.repeat(1))
+
+
+@job("p.frozen", executor="process")
+def frozen(_: Context, where: Where) -> None:
+    """Stop the whole process, its listening thread, too."""
+    mark(where, "began", str(os.getpid()))
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 @job("p.log", executor="process")

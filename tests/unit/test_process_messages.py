@@ -11,16 +11,15 @@ from consumer.processes.pool import cpu_count
 from consumer.processes.process import how_it_ended
 from shared.errors import DatabaseUnavailableError, PermanentFailure, RetryAfter
 from shared.jobs import job
-from shared.models import Claimed
 from shared.settings import Settings
+from tests.unit.test_outcome import claimed
 
 
 def test_what_is_sent_arrives() -> None:
     """Settings with paths, a whole job, any plain data: the length in front, the same value behind it."""
-    claimed = Claimed("id", "type", "normal", b'{"a":1}', 1, 0, 4, None, 2.5, False)
     for message in (
         Hello(Settings(handlers=("a", "b"))),
-        Run(claimed),
+        Run(claimed(backoff=b"{}")),
         Answer(1, {"a": [1, None]}),
         Answer(2, error=RemoteError("E", "m", {})),
     ):
