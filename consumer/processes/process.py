@@ -5,7 +5,6 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from contextlib import suppress
 from typing import Any
@@ -14,16 +13,15 @@ import msgspec
 
 from consumer import outcome
 from consumer.outcome import Outcome
+from consumer.processes.calls import answer
 from consumer.processes.messages import (
     HEADER_BYTES,
-    Answer,
     Call,
     Ended,
     Hello,
     Line,
     Message,
     Ready,
-    RemoteError,
     Run,
     Stop,
     ToConsumer,
@@ -33,6 +31,7 @@ from consumer.processes.messages import (
     to_consumer,
 )
 from consumer.processes.output import Output
+from consumer.processes.spawn import spawn
 from shared.errors import ProcessDied
 from shared.log import get_log
 from shared.models import Claimed
@@ -42,6 +41,7 @@ log = get_log()
 
 START_SECONDS = 60.0  # to import the handlers
 END_SECONDS = 2.0  # a child that has been told to end, or has closed its socket
+LINES_A_BREATH, BREATH_SECONDS = 100, 0.01  # whoever logs without end gets 10,000 lines a second, and leaves the loop to others
 
 
 class ChildProcess:
@@ -65,7 +65,7 @@ class ChildProcess:
         if threading.current_thread() is not threading.main_thread():
             # The kernel ends a child with the THREAD that made it, not only with its process.
             raise RuntimeError("start children from the main thread: they would die with any other one")
-        child = cls(*_spawn())
+        child = cls(*spawn())
         try:
             await child._connect()
             await child._introduced(settings)
@@ -88,12 +88,16 @@ class ChildProcess:
         self.usable = False
         self._output.begin(job_log)
         self._send(Run(job))
+        lines_count = 0
         while True:
             match await self._receive():
                 case Line() as line:
+                    lines_count += 1
+                    if lines_count % LINES_A_BREATH == 0:
+                        await asyncio.sleep(BREATH_SECONDS)
                     job_log.log(_level(line), line.event, **_fields(line))
                 case Call() as call:
-                    self._write(await _answer(call, job, remote))
+                    self._write(await answer(call, job, remote))
                 case Ended() as ended:
                     self.usable = not ended.tired
                     return _outcome(ended)
@@ -211,45 +215,6 @@ def how_it_ended(returncode: int | None) -> str:
         name = "of no name"
     hint = "; out of memory?" if -returncode == signal.SIGKILL else ""
     return f"was killed by signal {name} ({-returncode}){hint}"
-
-
-def _spawn() -> "tuple[subprocess.Popen[bytes], socket.socket, Output]":
-    ours, theirs = socket.socketpair()
-    read_end, write_end = os.pipe()
-    ours.setblocking(False)
-    try:
-        popen = subprocess.Popen(  # noqa: S603 - a clean process that execs at once; it asks for the death signal itself
-            [sys.executable, "-m", "consumer.child", str(theirs.fileno()), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            stdout=write_end,
-            stderr=write_end,
-            pass_fds=[theirs.fileno()],
-            start_new_session=True,  # a group of its own, which can be killed as a whole
-        )
-    except OSError as error:
-        ours.close()
-        os.close(read_end)
-        raise ProcessDied(f"the handler's process could not start: {error}") from error
-    finally:
-        theirs.close()
-        os.close(write_end)
-    return popen, ours, Output(read_end)
-
-
-async def _answer(call: Call, job: Claimed, remote: Any) -> bytes:
-    try:
-        return encode(Answer(call.number, await _method(call, job, remote)(*call.args)))
-    except Exception as error:  # noqa: BLE001 - it is the handler's to deal with
-        return encode(Answer(call.number, error=RemoteError.of(error)))
-
-
-def _method(call: Call, job: Claimed, remote: Any) -> Any:
-    if call.job_id != job.id:  # a thread that a handler left behind must not speak for its successor
-        raise RuntimeError("the job that called has ended")
-    method = None if call.method.startswith("_") else getattr(remote, call.method, None)
-    if method is None:
-        raise AttributeError(f"a handler in a child process cannot call {call.method!r}")
-    return method
 
 
 def _level(line: Line) -> int:

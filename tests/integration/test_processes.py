@@ -3,6 +3,7 @@
 import asyncio
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -265,3 +266,25 @@ async def test_a_flood_of_output_is_cut(stage: Stage) -> None:
     kept = [line for line in lines if line["event"] == "handler_printed" and line["job_id"] == row["id"]]
     assert len(kept) == 1000
     assert sum(line["lines_count"] for line in dropped) > 190_000
+
+
+async def test_a_flood_of_log_lines_holds_nobody_up(stage: Stage) -> None:
+    """None is lost, they come in order, and the consumer's loop is never away for long."""
+    await start(stage, processes=1)
+    with capture_logs() as lines:
+        job_id = await stage.submit("p.chatter", payload=payload(lines=5000))
+        lag = await longest_lag(lambda: any(line.get("number") == 4999 for line in lines[-20:]))
+    await stage.reaches(job_id, Status.COMPLETED)
+    assert [line["number"] for line in lines if line["event"] == "chatter"] == [*range(5000)]
+    assert lag < 1.0
+
+
+async def longest_lag(until: Callable[[], bool]) -> float:
+    """Watch the event loop until then; return for how long it was away at most. Seconds."""
+    loop = asyncio.get_running_loop()
+    longest = 0.0
+    while not until():
+        before = loop.time()
+        await asyncio.sleep(0)
+        longest = max(longest, loop.time() - before)
+    return longest

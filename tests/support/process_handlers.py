@@ -244,6 +244,13 @@ def log(ctx: Context, _: Any) -> None:
     ctx.log.info("a\ud800b", fields={1: "\ud800"})
 
 
+@job("p.chatter", executor="process")
+def chatter(ctx: Context, payload: dict[str, int]) -> None:
+    """Log so many lines as fast as it can."""
+    for number in range(payload["lines"]):
+        ctx.log.info("chatter", number=number)
+
+
 @job("p.call", executor="process")
 def call(ctx: Any, payload: dict[str, Any]) -> Any:
     """Call what is asked for, and say what came back."""
