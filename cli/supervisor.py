@@ -1,5 +1,6 @@
 """Keeps processes running: one that ends is started again, with back-off; all are stopped in order, none is left."""
 
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -64,6 +65,8 @@ class Kept:
     started_at: float = 0.0
     due_at: float | None = None  # set while it is down
     starts_count: int = 0
+    restarting: bool = False  # it was told to end, and shall start again at once
+    mendable: bool = False  # its configuration may be mended while we run: it then waits for `restart`
 
     def tend(self, now: float) -> None:
         """Start it if it is down and its time has come."""
@@ -79,13 +82,29 @@ class Kept:
         self.started_at, self.due_at = now, None
         self.starts_count += 1
 
+    def restart(self) -> None:
+        """Have it end in order and start anew, without back-off. One that has been told so already is not told again."""
+        if not self.part.alive:
+            self.due_at = 0.0
+        elif not self.restarting:
+            self.restarting = True
+            self.part.terminate()
+
     def _plan(self, now: float) -> None:
-        if not self.starts_count:
-            self.due_at = now
+        if self.restarting or not self.starts_count:
+            self.restarting, self.due_at = False, now
+            return
+        if self._waits_for_mending:
+            self.due_at = math.inf
+            log.warning("process_waits_to_be_mended", name=self.name)
             return
         delay = self.backoff.after(now - self.started_at)
         self.due_at = now + delay
         log.warning("process_ended", name=self.name, returncode=self.part.returncode, restart_in_seconds=delay)
+
+    @property
+    def _waits_for_mending(self) -> bool:
+        return self.mendable and self.part.returncode == BAD_CONFIGURATION
 
     def _start(self, now: float) -> None:
         self.has_started(now)
@@ -131,7 +150,7 @@ class Supervisor:
     def refuse_bad_configuration(self) -> None:
         """Raise ConfigError if somebody ended because of its configuration: starting it again is in vain."""
         for kept in self._everyone():
-            if kept.part.returncode == BAD_CONFIGURATION:
+            if kept.part.returncode == BAD_CONFIGURATION and not kept.mendable:
                 raise ConfigError([f"The {kept.name} does not accept its configuration; what it says is above."])
 
     def stop(self) -> None:

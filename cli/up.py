@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+from dataclasses import replace
 from typing import Any
 
 from cli import preflight
@@ -17,12 +18,14 @@ def add_to(commands: Any) -> None:
     parser = commands.add_parser("up", help="start everything on this machine; Ctrl-C stops it")
     parser.add_argument("--consumers", type=_count, default=1, metavar="N", help="consumer processes (default 1)")
     parser.add_argument("--producers", type=_count, default=1, metavar="N", help="producer processes (default 1)")
+    parser.add_argument("--reload", action="store_true", help="restart consumers when a file of MILLSTREAM_HANDLERS changes")
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Check, start, supervise and stop; returns when everything has ended."""
     settings = _settings()
+    settings = replace(settings, reload=settings.reload or args.reload)
     log.configure(settings)
     data_dir = settings.data_dir.absolute()
     preflight.check_folder(data_dir, "data", "data_dir")

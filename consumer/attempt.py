@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -44,6 +44,13 @@ class Attempt:
         if self.task is not None:
             self.task.cancel()
 
+    def kill(self) -> bool:
+        """End the handler that does not obey; False if it is none that can be ended."""
+        if self.handler.executor != "process" or self.task is None:
+            return False
+        self.task.cancel()  # for the second time: see ProcessPool.run
+        return True
+
     def forced_ending(self) -> Ending:
         """Return how an attempt ends that was told to stop."""
         if self.stop_reason == TIMED_OUT:
@@ -51,8 +58,17 @@ class Attempt:
         return Cancelled() if self.stop_reason == CANCELLED else Stopped()
 
 
-async def run_handler(attempt: Attempt, threads: ThreadPoolExecutor) -> Ending:
+class Processes(Protocol):
+    """Where attempts run in child processes."""
+
+    async def run(self, attempt: Attempt) -> Ending:
+        """Run it until it has ended."""
+
+
+async def run_handler(attempt: Attempt, threads: ThreadPoolExecutor, processes: Processes) -> Ending:
     """Run the handler until it returns, raises or gives in to `Attempt.stop`. Raises nothing: neighbours must not suffer."""
+    if attempt.handler.executor == "process":
+        return await _in_process(attempt, processes)
     try:
         payload = attempt.handler.decode(attempt.job.payload)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -62,6 +78,15 @@ async def run_handler(attempt: Attempt, threads: ThreadPoolExecutor) -> Ending:
     except asyncio.CancelledError as error:
         return attempt.forced_ending() if attempt.stop_reason else Raised(error)
     except BaseException as error:  # noqa: BLE001 - SystemExit of a handler ends its job, not the worker
+        return Raised(error)
+
+
+async def _in_process(attempt: Attempt, processes: Processes) -> Ending:
+    try:
+        return await processes.run(attempt)
+    except asyncio.CancelledError as error:
+        return attempt.forced_ending() if attempt.stop_reason else Raised(error)
+    except Exception as error:  # noqa: BLE001 - whatever goes wrong with a child is the matter of this job alone
         return Raised(error)
 
 

@@ -7,9 +7,9 @@ import msgspec
 
 from consumer import retry
 from shared.errors import PermanentFailure, RetryAfter, Snooze
+from shared.jobs import MAX_RESULT_BYTES
 from shared.models import Claimed
 
-MAX_RESULT_BYTES = 1024 * 1024
 MAX_ERROR_CHARS = 2_000
 MAX_TRACEBACK_CHARS = 16_000
 LONGEST_DELAY_SECONDS = 366 * 86_400.0
@@ -42,9 +42,6 @@ class Stopped(NamedTuple):
 
 class Cancelled(NamedTuple):
     """The handler was stopped because somebody asked for it."""
-
-
-Ending = Returned | Raised | TimedOut | Stopped | Cancelled
 
 
 # ... and what that means for the job.
@@ -89,6 +86,15 @@ class Abort(NamedTuple):
 Outcome = Succeeded | Retry | Bury | Snoozed | HandBack | Abort
 
 
+class Decided(NamedTuple):
+    """The handler ended in a child process, which has decided already: what it returned or raised stays there."""
+
+    outcome: Outcome
+
+
+Ending = Returned | Raised | TimedOut | Stopped | Cancelled | Decided
+
+
 def decide(job: Claimed, ending: Ending) -> Outcome:
     """Say what becomes of `job` after an attempt that ended so."""
     match ending:
@@ -102,6 +108,8 @@ def decide(job: Claimed, ending: Ending) -> Outcome:
             return _failed(job, f"timeout: stopped after {seconds:g} s")
         case Raised(error):
             return _raised(job, error)
+        case Decided(outcome):
+            return outcome
 
 
 def _raised(job: Claimed, error: BaseException) -> Outcome:

@@ -13,6 +13,7 @@ from consumer.attempt import CANCELLED, DRAINING, FENCED, TIMED_OUT, Attempt, ru
 from consumer.context import JobContext
 from consumer.every import pause_until
 from consumer.outcome import Abort, Outcome, decide
+from consumer.processes.pool import ProcessPool
 from consumer.reader import Reader
 from consumer.registry import Registry
 from consumer.settler import Settler
@@ -58,6 +59,7 @@ class Worker:
         self._settler = settler
         self._resources = resources
         self._threads = ThreadPoolExecutor(min(settings.concurrency, 64), thread_name_prefix=HANDLER_THREADS)
+        self._processes = ProcessPool(settings)
         self._lease: Lease | None = None
         self._has_lease = asyncio.Event()
         self._in_flight: dict[str, Attempt] = {}  # claimed and not settled, by job id
@@ -79,6 +81,7 @@ class Worker:
             await self._settler.drained()
             self._settler.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
+        await self._processes.close()
 
     async def _turn(self) -> None:
         try:
@@ -156,7 +159,7 @@ class Worker:
         return attempt
 
     async def _attempt(self, attempt: Attempt) -> None:
-        ending = await run_handler(attempt, self._threads)
+        ending = await run_handler(attempt, self._threads, self._processes)
         self._end(attempt, decide(attempt.job, ending))
 
     # Decide and settle
@@ -230,6 +233,7 @@ class Worker:
     async def _finish_running(self) -> None:
         """Let handlers end within the grace time; stop the rest and hand their jobs back."""
         loop = asyncio.get_running_loop()
+        self._processes.hand_back_waiting()
         await self._wait_for_handlers(loop.time() + self._settings.grace_seconds)
         for attempt in self._unfinished():
             attempt.stop(DRAINING)
@@ -254,9 +258,13 @@ class Worker:
         return [attempt for attempt in self._in_flight.values() if not attempt.ended]
 
     def _abandon(self, attempt: Attempt) -> None:
-        self.abandoned += 1
-        metrics.abandoned.inc()
-        log.error("handler_abandoned", job_id=attempt.job.id, job_type=attempt.job.type, reason=attempt.stop_reason)
+        if attempt.kill():
+            metrics.killed.inc()
+            log.warning("handler_killed", job_id=attempt.job.id, job_type=attempt.job.type, reason=attempt.stop_reason)
+        else:
+            self.abandoned += 1
+            metrics.abandoned.inc()
+            log.error("handler_abandoned", job_id=attempt.job.id, job_type=attempt.job.type, reason=attempt.stop_reason)
         self._end(attempt, decide(attempt.job, attempt.forced_ending()))
 
     def _current_lease(self) -> Lease:

@@ -6,6 +6,9 @@ MillstreamError
 │   ├── DatabaseUnavailableError
 │   ├── BrokerUnavailableError
 │   └── EmbeddedUnavailableError
+├── ProcessDied            the child process of a handler ended before the handler did; says how
+├── Interrupted            raised INSIDE a handler of a child process that shall end now
+│   └── SoftTimeout        ... because its time is up
 └── HandlerSignal          what a handler may raise to steer its job
     ├── PermanentFailure   do not try again
     ├── RetryAfter         try again in so many seconds; counts as a failure
@@ -43,6 +46,18 @@ class BrokerUnavailableError(UnavailableError):
 
 class EmbeddedUnavailableError(UnavailableError):
     """An embedded server cannot be found or does not start."""
+
+
+class ProcessDied(MillstreamError):  # noqa: N818 - users read it as the error of their job
+    """The child process of a handler ended, or could not begin, before the handler had come to an end. Says how and why."""
+
+
+class Interrupted(MillstreamError):  # noqa: N818 - a request to a handler, no error of ours
+    """Somebody cancelled the job, or its worker ends. A handler may clean up, or return what it has: soon after, its process is killed."""
+
+
+class SoftTimeout(Interrupted):
+    """The job's time is up."""
 
 
 class HandlerSignal(MillstreamError):  # noqa: N818 - a handler raises it to say what it wants, it is no error of ours

@@ -10,21 +10,26 @@ from typing import Any, Literal, Protocol, get_type_hints
 
 import msgspec
 
-from shared.errors import PermanentFailure, RetryAfter, Snooze
+from shared.errors import Interrupted, PermanentFailure, RetryAfter, Snooze, SoftTimeout
 
 __all__ = [
+    "MAX_RESULT_BYTES",
     "Context",
     "Executor",
     "Handler",
     "HandlerFunction",
+    "Interrupted",
     "PermanentFailure",
     "RetryAfter",
     "Snooze",
+    "SoftTimeout",
     "job",
     "registered",
 ]
 
-Executor = Literal["async", "thread"]
+MAX_RESULT_BYTES = 1024 * 1024  # of JSON
+
+Executor = Literal["async", "thread", "process"]
 
 
 class Context(Protocol):
@@ -52,6 +57,7 @@ class Handler:
     timeout: float | None = None  # seconds
     max_attempts: int | None = None
     backoff: Mapping[str, Any] | None = None  # as in a submit body
+    memory_mb: int | None = None  # MiB that a handler in a child process may allocate
     decode: Callable[[bytes], Any] = msgspec.json.decode
 
     def schema(self) -> dict[str, Any]:
@@ -59,6 +65,13 @@ class Handler:
         if self.payload_type == dict[str, Any]:
             return {"type": "object"}
         return msgspec.json.schema(self.payload_type)
+
+    def decoded(self, payload: bytes) -> Any:
+        """Return the payload as the function wants it. Raises PermanentFailure for one that does not fit: it never will."""
+        try:
+            return self.decode(payload)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise PermanentFailure(f"invalid payload: {error}") from error
 
 
 _registered: dict[str, Handler] = {}
@@ -77,17 +90,21 @@ def job(
     timeout: float | None = None,
     max_attempts: int | None = None,
     backoff: Mapping[str, Any] | None = None,
+    memory_mb: int | None = None,
 ) -> Callable[[HandlerFunction], HandlerFunction]:
     """Register the decorated function as handler of `type`.
 
     The annotation of its second parameter is the payload's shape. `executor` defaults to "async" for coroutine functions and to
-    "thread" for plain ones. `timeout` is in seconds. Raises ValueError when two functions claim one type.
+    "thread" for plain ones; "process" runs a plain one in a child process. `timeout` is in seconds. `memory_mb` limits what a
+    handler in a child process may allocate (Linux). Raises ValueError when two functions claim one type.
     """
 
     def register(function: HandlerFunction) -> HandlerFunction:
         chosen: Executor = executor or ("async" if inspect.iscoroutinefunction(function) else "thread")
         if (chosen == "async") != inspect.iscoroutinefunction(function):
             raise ValueError(f"handler of {type!r}: executor {chosen!r} wants {'an async' if chosen == 'async' else 'a plain'} function")
+        if memory_mb is not None and (chosen != "process" or memory_mb < 1):
+            raise ValueError(f"handler of {type!r}: memory_mb is a number of MiB from 1, and wants executor 'process'")
         payload_type = _payload_type(function)
         declared = Handler(
             type=type,
@@ -98,6 +115,7 @@ def job(
             timeout=timeout,
             max_attempts=max_attempts,
             backoff=backoff,
+            memory_mb=memory_mb,
             decode=msgspec.json.Decoder(payload_type).decode,
         )
         _add(declared)

@@ -11,6 +11,7 @@ requests = Counter("millstream_http_requests", "Answers by status", ["status"])
 settled = Counter("millstream_jobs_settled", "Attempts settled by this consumer", ["outcome"])
 fenced = Counter("millstream_settles_refused", "Attempts whose outcome was refused because the lease was lost")
 abandoned = Counter("millstream_handlers_abandoned", "Handlers that ran on after they had been told to stop")
+killed = Counter("millstream_handlers_killed", "Child processes killed because their handlers ran on after they had been told to stop")
 added_again = Counter("millstream_jobs_added_again", "Entries that Redis had lost")
 reclaimed = Counter("millstream_jobs_reclaimed", "Jobs taken from dead workers")
 

@@ -137,12 +137,14 @@ class Settings:
     queue_concurrency: tuple[tuple[str, int], ...] = _var(
         (), _limits, "Jobs of a queue that one consumer process runs at a time: reports:2,emails:20. Unset: CONCURRENCY alone counts."
     )
+    processes: int = _var(0, _integer(0, 1000), "Child processes of one consumer for handlers with executor='process'; 0: one a CPU.")
     lease_seconds: float = _var(10.0, _seconds(1, 3600), "A worker that has not been heard of for so long is dead.")
     heartbeat_seconds: float = _var(2.0, _seconds(0.1, 600), "How often a worker says that it lives; at most a third of the lease.")
     grace_seconds: float = _var(25.0, _seconds(0, 3600), "After SIGTERM running jobs may finish for so long; the rest is handed back.")
     max_crashes: int = _var(3, _integer(1, 100), "A job that was running when its worker died so many times is dead-lettered.")
     job_timeout_seconds: float = _var(300.0, _seconds(0.05, 86_400), "Time limit of a job that names none, nor does its type.")
     handlers: tuple[str, ...] = _var((), _words, "Comma-separated modules with your own @job handlers; the consumer imports them.")
+    reload: bool = _var(False, _flag, "1 restarts the consumers of `millstream up` when a file of HANDLERS changes; for development.")
     test_types: bool = _var(False, _flag, "1 adds the test.* job types, one of which kills its consumer.")
     api_keys: tuple[str, ...] = _var((), _words, "Comma-separated keys; when set, every call but probes needs one as bearer token.")
     insecure: bool = _var(False, _flag, "1 allows to bind a public address without API_KEYS.")

@@ -1,6 +1,5 @@
 """A child process that does not outlive us: its own session, and ended by the kernel when its parent dies."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -10,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from shared.embedded.account import Account
-
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_prctl = getattr(ctypes.CDLL(None), "prctl", None)  # looked up here, since little is safe between fork and exec; only Linux has it
+from shared.parent_death import die_with
 
 
 class Process:
@@ -70,7 +67,7 @@ class Process:
             stderr=self._output,
             start_new_session=True,  # so that Ctrl-C in the terminal reaches only us
             pass_fds=self._keep,
-            preexec_fn=lambda: _die_with(parent, self._death_signal),  # noqa: PLW1509 - no other thread forks here
+            preexec_fn=lambda: die_with(parent, self._death_signal),  # noqa: PLW1509 - no other thread forks here
             **self._options,
         )
 
@@ -96,11 +93,3 @@ class Process:
     def _send(self, signum: signal.Signals) -> None:
         if self._popen is not None:
             self._popen.send_signal(signum)  # does nothing when it has ended: no stranger with its number is hit
-
-
-def _die_with(parent: int, signum: int) -> None:
-    """Run in the child between fork and exec, after the change of account: that one clears the death signal."""
-    if _prctl is not None:
-        _prctl(PR_SET_PDEATHSIG, int(signum))
-        if os.getppid() != parent:  # it died before we could ask
-            os._exit(1)

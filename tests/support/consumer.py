@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from consumer import registry
 from consumer.registry import Registry
 from consumer.runtime import ROLES, Consumer
 from shared.broker import Broker
@@ -62,11 +63,21 @@ class Stage:
         self._wires = AsyncExitStack()
 
     async def start(
-        self, handlers: Mapping[str, HandlerFunction] = MappingProxyType({}), *, roles: Sequence[str] = ROLES, **changes: Any
+        self,
+        handlers: Mapping[str, HandlerFunction] = MappingProxyType({}),
+        *,
+        roles: Sequence[str] = ROLES,
+        modules: Sequence[str] = (),
+        **changes: Any,
     ) -> Running:
-        """Start a consumer with these handlers by type, and wait until it has a lease. `changes` are settings."""
+        """Start a consumer with these handlers by type, and wait until it has a lease. `changes` are settings.
+
+        Those of `modules` are there, too: what runs in a child process has to be importable.
+        """
+        settings = replace(self.settings, handlers=tuple(modules), **changes)
         known = {name: _handler(name, function) for name, function in sorted(handlers.items())}
-        consumer = Consumer(replace(self.settings, **changes), Registry(MappingProxyType(known), ()), roles)
+        imported = registry.load(settings).handlers if modules else {}
+        consumer = Consumer(settings, Registry(MappingProxyType({**imported, **known}), ()), roles)
         running = Running(consumer, asyncio.create_task(consumer.run()))
         self._started.append(running)
         if consumer.worker is not None:

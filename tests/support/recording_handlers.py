@@ -47,3 +47,19 @@ def recorded_deaf(ctx: Context, task: Task) -> None:
     write("start", ctx)
     time.sleep(task.seconds)
     write("end", ctx)
+
+
+@job("recorded.blocking")
+async def recorded_blocking(ctx: Context, task: Task) -> None:
+    """Do the same without ever giving the loop back."""
+    write("start", ctx)
+    time.sleep(task.seconds)  # noqa: ASYNC251 - that is the fault
+    write("end", ctx)
+
+
+@job("recorded.process", executor="process")
+def recorded_process(ctx: Context, task: Task) -> None:
+    """Do the same in a child process."""
+    write("start", ctx)
+    time.sleep(task.seconds)
+    write("end", ctx)

@@ -21,11 +21,12 @@ STOP_SECONDS = 60.0
 class RunningUp:
     """The command, its environment, its output, and all that runs below it. Leaves nothing behind."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, **variables: str) -> None:
         self.port = free_port()
         self.data_dir = folder / "data"
         self.output_dir = folder / "output"
-        self.environ = clean_environment() | {
+        self.environ = clean_environment() | variables
+        self.environ |= {
             "MILLSTREAM_PORT": str(self.port),
             "MILLSTREAM_DATA_DIR": str(self.data_dir),
             "MILLSTREAM_OUTPUT_DIR": str(self.output_dir),

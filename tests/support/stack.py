@@ -146,6 +146,7 @@ class Stack:
 
     def _start(self, arguments: list[str], probes: str, overrides: dict[str, Any]) -> Running:
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
+        modules = (recording_handlers.__name__, *overrides.get("handlers", ()))
         for item in fields(Settings):
             value = overrides.pop(item.name, QUICK.get(item.name, getattr(self.settings, item.name)))
             if value != item.default:
@@ -153,7 +154,7 @@ class Stack:
         assert not overrides, f"unknown settings {overrides}"
         environment |= {
             "MILLSTREAM_PROBES": probes,
-            "MILLSTREAM_HANDLERS": recording_handlers.__name__,
+            "MILLSTREAM_HANDLERS": ",".join(modules),
             recording_handlers.VARIABLE: str(self._recording),
         }
         output = self._folder / f"{len(self.processes)}-{arguments[0]}.log"

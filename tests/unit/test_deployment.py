@@ -9,6 +9,7 @@ from shared.settings import Settings, variable
 
 LOCAL_ONLY = {
     "data_dir",  # of the embedded servers, which no container has
+    "reload",  # of `millstream up`
     "log_file",  # a container's log is what it prints
 }
 

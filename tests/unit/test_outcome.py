@@ -8,7 +8,6 @@ import pytest
 
 from consumer.outcome import (
     LONGEST_DELAY_SECONDS,
-    MAX_RESULT_BYTES,
     Abort,
     Bury,
     Cancelled,
@@ -26,6 +25,7 @@ from consumer.outcome import (
     decide,
 )
 from shared.errors import PermanentFailure, RetryAfter, Snooze
+from shared.jobs import MAX_RESULT_BYTES
 from shared.models import Claimed
 
 ERROR = ValueError("wrong")

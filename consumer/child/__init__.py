@@ -1,0 +1,1 @@
+"""What runs inside a child process: `python -m consumer.child`. Started by consumer.processes only."""
