@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumer import delayer, janitor, reaper, reconciler
+from consumer import delayer, janitor, outbox, reaper, reconciler
 from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
 from consumer.reader import BLOCK_SECONDS, Reader
@@ -17,6 +17,7 @@ from consumer.settler import Settler
 from consumer.triage import Triage
 from consumer.worker import HANDLER_THREADS, Worker
 from shared.broker import TIMEOUT_SECONDS, Broker
+from shared.callback_store import CallbackStore
 from shared.catalog_store import publish
 from shared.database import BY_KEY, Database
 from shared.dispatch_store import DispatchStore
@@ -30,7 +31,7 @@ from shared.settings import Settings
 
 log = get_log()
 
-ROLES = ("worker", "reaper", "delayer", "reconciler", "janitor")
+ROLES = ("worker", "reaper", "delayer", "reconciler", "outbox", "janitor")
 TIME_LIMITS_EVERY_SECONDS = 0.1
 CANCELS_EVERY_SECONDS = 0.5
 STRAYS_EVERY_SECONDS = 2.5
@@ -54,6 +55,7 @@ class Consumer:
             "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off"}),
             "settle": Database(settings.database_url, "settle", settings=BY_KEY),
             "upkeep": Database(settings.database_url, "upkeep"),
+            "outbox": Database(settings.database_url, "outbox"),  # its jobs wait for nothing else
         }
         keys = Keys(settings.stream)
         self._broker = Broker(settings.redis_url, keys, settings.group)
@@ -81,6 +83,7 @@ class Consumer:
             "reaper": (reaper.EVERY_SECONDS, reaper.Reaper(settings, leases, broker, triage, self._heartbeat).step),
             "delayer": (delayer.EVERY_SECONDS, delayer.Delayer(broker).step),
             "reconciler": (reconciler.EVERY_SECONDS, reconciler.Reconciler(dispatch, leases, broker, triage).step),
+            "outbox": (outbox.EVERY_SECONDS, outbox.Outbox(CallbackStore(self._databases["outbox"]), broker).step),
             "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases, broker).step),
         }
         chosen = {name: step for name, step in steps.items() if name in self._roles}
