@@ -42,7 +42,7 @@ class Producer:
         self._writer = Database(settings.database_url, "submit", timeout=settings.submit_timeout_seconds)
         self._readers = Databases(settings.database_url, "read", READ_CONNECTIONS, timeout=READ_SECONDS)
         self._broker = Broker(settings.redis_url, Keys(settings.stream), settings.group)
-        self._catalog = Catalog(self._readers)
+        self._catalog = Catalog(self._readers, signs_webhooks=bool(settings.webhook_secret))
         self._publisher = Publisher(self._broker)
         self._backlog = Backlog(self._broker, settings.max_backlog)
         self._submitter = Submitter(settings, JobStore(self._writer), self._publisher)

@@ -13,6 +13,7 @@ from shared.database import Databases
 from shared.errors import UnavailableError
 from shared.log import get_log
 from shared.models import TypeInfo
+from shared.webhooks import DELIVERY_TYPE
 
 log = get_log()
 
@@ -28,6 +29,7 @@ class KnownType:
     def __init__(self, info: TypeInfo) -> None:
         self.type = info.type
         self.info = info
+        self.is_system = info.type == DELIVERY_TYPE  # its jobs are not for clients to submit
         self.max_attempts: int = info.defaults.get("max_attempts", DEFAULT_MAX_ATTEMPTS)
         self.timeout: float | None = info.defaults.get("timeout")
         self.backoff = msgspec.json.encode(info.defaults["backoff"]) if info.defaults.get("backoff") else None
@@ -41,9 +43,10 @@ class KnownType:
 
 
 class Catalog:
-    """The types by name and alias, as they were at the last `refresh`."""
+    """The types by name and alias, as they were at the last `refresh`. `signs_webhooks`: there is a secret to sign them with."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, *, signs_webhooks: bool) -> None:
+        self.signs_webhooks = signs_webhooks
         self._databases = databases
         self._names: dict[str, KnownType] = {}
         self._refreshed_at = float("-inf")

@@ -190,7 +190,7 @@ DECLARE
     due timestamptz;
 BEGIN
     kind := find_job_type(enqueue.type);
-    PERFORM refuse_unless(kind.type <> 'webhook.deliver', 'type', 'webhook.deliver is made by the system');
+    PERFORM refuse_unless(kind.type <> 'webhook.deliver', 'type', 'webhook.deliver: jobs of it are made by the system');
     PERFORM check_job(enqueue.payload, enqueue.queue, enqueue.priority, enqueue.delay, enqueue.run_at, enqueue.max_attempts, enqueue.backoff,
                       enqueue.timeout, enqueue.expires_in, enqueue.tags, enqueue.idempotency_key, enqueue.webhook_url);
     IF enqueue.idempotency_key IS NOT NULL THEN
