@@ -12,6 +12,7 @@ from producer.catalog import REFRESH_SECONDS, Catalog
 from producer.connections import BoundedConnections
 from producer.guard import Guard, no_route
 from producer.jobs_api import JobsApi
+from producer.live import Live
 from producer.publisher import Publisher
 from producer.queue_api import QueueApi
 from producer.submit import Submitter
@@ -46,18 +47,19 @@ class Producer:
         self._publisher = Publisher(self._broker)
         self._backlog = Backlog(self._broker, settings.max_backlog)
         self._submitter = Submitter(settings, JobStore(self._writer), self._publisher)
+        self._live = Live(settings.redis_url, self._broker, self._readers)
 
     def application(self) -> web.Application:
         """Return the aiohttp application, every route also under /api/v1."""
         views = JobViews(self._readers)
         queue_api = QueueApi(views, self._broker, self._stop.is_set)
         jobs_api = JobsApi(
-            self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog
+            self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog, self._live
         )
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):
-            for method, path, handler in (*queue_api.routes(), *jobs_api.routes()):
+            for method, path, handler in (*queue_api.routes(), *jobs_api.routes(), *self._live.streams.routes()):
                 for verb in (method, *(("HEAD",) if method == "GET" else ())):
                     app.router.add_route(verb, prefix + path, guard.around(handler))
         app.router.add_route("*", "/{path:.*}", guard.around(no_route))
@@ -71,9 +73,10 @@ class Producer:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._submitter.run())
             tasks.create_task(self._publisher.run())
-            background = (tasks.create_task(self._keep_catalog()), tasks.create_task(self._backlog.run()))
+            background = [tasks.create_task(service) for service in (self._keep_catalog(), self._backlog.run(), self._live.run())]
             log.info("producer_started", host=self._settings.host, port=self._settings.port)
             await self._stop.wait()
+            self._live.let_go()
             server.close()
             await runner.cleanup()
             self._submitter.close()
@@ -117,6 +120,7 @@ class Producer:
     async def _close(self) -> None:
         await self._writer.close()
         await self._readers.close()
+        await self._live.close()
         await self._broker.close()
         log.info("producer_stopped")
 

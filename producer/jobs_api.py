@@ -13,6 +13,8 @@ from producer.accepted import accepted
 from producer.backlog import Backlog
 from producer.body import job_items, json_body
 from producer.catalog import Catalog
+from producer.live import Live
+from producer.prefer import PREFER
 from producer.problems import ProblemError, invalid, not_found
 from producer.publisher import Publisher
 from producer.submit import Submitter
@@ -53,6 +55,7 @@ class JobsApi:
         views: JobViews,
         broker: Broker,
         backlog: Backlog,
+        live: Live,
     ) -> None:
         self._catalog = catalog
         self._submitter = submitter
@@ -61,6 +64,8 @@ class JobsApi:
         self._views = views
         self._broker = broker
         self._backlog = backlog
+        self._patience = live.patience
+        self._news = live.announcer
 
     def routes(self) -> Sequence[tuple[str, str, Any]]:
         """Return (method, path, handler), fixed paths first."""
@@ -84,6 +89,10 @@ class JobsApi:
         body = await json_body(request)
         job = await self._parsed(body, request.headers.get(IDEMPOTENCY_KEY))
         replayed = await self._submitter.submit((job,))
+        if PREFER in request.headers:
+            waited = await self._patience.submitted(request, replayed.get(job.id, job.id), replayed=bool(replayed))
+            if waited is not None:
+                return waited
         if replayed:
             return await self._replayed(replayed[job.id])
         return accepted(request, job)
@@ -135,12 +144,12 @@ class JobsApi:
 
     async def get(self, request: web.Request) -> web.Response:
         """GET /jobs/{id}."""
-        view = await self._found(request)
+        view, applied = await self._patience.see(request, await self._found(request))
         tag = f'"{view.attempts}-{int(view.updated_at.timestamp() * 1e6):x}"'
         known = request.headers.get(hdrs.IF_NONE_MATCH, "")
         if tag in known or known == "*":
-            return web.Response(status=304, headers={hdrs.ETAG: tag})
-        return answer(view, headers={hdrs.ETAG: tag})
+            return web.Response(status=304, headers=applied | {hdrs.ETAG: tag})
+        return answer(view, headers=applied | {hdrs.ETAG: tag})
 
     async def status(self, request: web.Request) -> web.Response:
         """GET /jobs/{id}/status: the short form."""
@@ -196,6 +205,7 @@ class JobsApi:
             raise ProblemError(409, f"job {job_id} is {view.status}; only FAILED and CANCELLED jobs can be retried")
         [job] = replayed
         self._publisher.put([(job.priority, job.id)])
+        self._news.put(Status.PENDING, [job.id])
         if job.was_dead:
             await self._forget_letter(job.id, job.entry_id)
         return answer(await self._found(request), 202, {hdrs.LOCATION: f"/jobs/{job_id}"})
@@ -205,6 +215,7 @@ class JobsApi:
         job_id = _job_id(request)
         for _ in range(3):  # it may begin to run, or go back to waiting, between two looks
             if await self._jobs.cancel([job_id]):
+                self._news.put(Status.CANCELLED, [job_id])
                 await self._stop_waiting(job_id)
                 return answer(await self._found(request))
             if await self._jobs.request_cancel(job_id):

@@ -35,6 +35,11 @@ class Keys:
         """String: proves that Redis still holds what we put there."""
         return f"{self.base}:epoch"
 
+    @property
+    def events(self) -> str:
+        """Channel of publish/subscribe: batches of jobs and the states that they came into."""
+        return f"{self.base}:events"
+
     def all(self) -> tuple[str, ...]:
         """Return every key, for tools that clean up."""
         return (*self.streams, self.delayed, self.dlq, self.epoch)
