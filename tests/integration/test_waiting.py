@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
+from typing import Any
 
 import aiohttp
 import pytest
@@ -74,13 +75,13 @@ def waiting(producer: Producer) -> int:
     return len(producer._live._waiters)
 
 
-async def patient(call: Awaitable[Answer]) -> tuple[Answer, float]:
+async def patient(call: Coroutine[Any, Any, Answer]) -> tuple[Answer, float]:
     """Return the answer and when it came, by the monotonic clock."""
     answer = await call
     return answer, time.monotonic()
 
 
-def get(api: Api, job_id: str, seconds: object = 10) -> Awaitable[Answer]:
+def get(api: Api, job_id: str, seconds: object = 10) -> Coroutine[Any, Any, Answer]:
     """GET with patience."""
     return api.get(f"/jobs/{job_id}", headers={"Prefer": f"wait={seconds}"})
 
