@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumer import delayer, janitor, reaper, reconciler, scheduler
+from consumer import delayer, janitor, outbox, reaper, reconciler, scheduler
 from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
 from consumer.portions import Portions
@@ -18,6 +18,7 @@ from consumer.settler import Settler
 from consumer.triage import Triage
 from consumer.worker import HANDLER_THREADS, Worker
 from shared.broker import TIMEOUT_SECONDS, Broker
+from shared.callback_store import CallbackStore
 from shared.catalog_store import publish
 from shared.database import BY_KEY, Database
 from shared.dispatch_store import DispatchStore
@@ -35,7 +36,7 @@ from shared.tick_store import IMPATIENT, TickStore
 
 log = get_log()
 
-ROLES = ("worker", "reaper", "delayer", "reconciler", "scheduler", "janitor")
+ROLES = ("worker", "reaper", "delayer", "reconciler", "outbox", "scheduler", "janitor")
 TIME_LIMITS_EVERY_SECONDS = 0.1
 CANCELS_EVERY_SECONDS = 0.5
 STRAYS_EVERY_SECONDS = 2.5
@@ -60,6 +61,7 @@ class Consumer:
             "settle": Database(settings.database_url, "settle", settings=BY_KEY),
             "upkeep": Database(settings.database_url, "upkeep"),
             "schedule": Database(settings.database_url, "schedule", settings=IMPATIENT),  # its own: a tick does not wait for a repair
+            "outbox": Database(settings.database_url, "outbox"),  # its jobs wait for nothing else
         }
         keys = Keys(settings.stream)
         self._broker = Broker(settings.redis_url, keys, settings.group)
@@ -89,6 +91,7 @@ class Consumer:
             "delayer": (delayer.EVERY_SECONDS, delayer.Delayer(broker).step),
             "reconciler": (reconciler.EVERY_SECONDS, reconciler.Reconciler(dispatch, leases, broker, triage).step),
             "scheduler": (scheduler.EVERY_SECONDS, scheduler.Scheduler(TickStore(self._databases["schedule"]), broker).step),
+            "outbox": (outbox.EVERY_SECONDS, outbox.Outbox(CallbackStore(self._databases["outbox"]), broker).step),
             "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases, broker).step),
         }
         chosen = {name: step for name, step in steps.items() if name in self._roles}

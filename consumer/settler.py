@@ -15,7 +15,9 @@ from shared.batch import Batcher
 from shared.broker import Broker
 from shared.database import DataError
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
+from shared.events import Announcer
 from shared.job_store import JobStore
+from shared.lifecycle import Status
 from shared.log import get_log
 from shared.models import Entry, Letter
 
@@ -36,6 +38,7 @@ class Settler:
         self._on_settled: Callable[[list[Attempt]], None] = lambda _: None
         self._outcomes: Batcher[Settled] = Batcher(self._settle, BATCH)
         self._acks: Batcher[Entry] = Batcher(self._ack, 2 * BATCH)
+        self._news = Announcer(broker)
 
     def put(self, attempt: Attempt, outcome: Outcome) -> None:
         """Settle this soon."""
@@ -45,10 +48,11 @@ class Settler:
         """Settle until `close`, then what is left. `on_settled(attempts)` hears when PostgreSQL has said whose they are."""
         self._on_settled = on_settled
         async with asyncio.TaskGroup() as tasks:
-            acks = tasks.create_task(self._acks.run())
+            tasks.create_task(self._acks.run())
+            tasks.create_task(self._news.run())
             await self._outcomes.run()
             self._acks.close()
-            await acks
+            self._news.close()
 
     async def drained(self) -> None:
         """Wait until all outcomes are settled."""
@@ -81,6 +85,8 @@ class Settler:
         probe.reached("settling", pile)
         won = await move(self, pile, lease_id)
         probe.reached("settled", pile)
+        if won:
+            self._news.put(_STATES[type(pile[0][1])], won)
         if lost := [attempt for attempt, _ in pile if attempt.job.id not in won]:
             await self._lost(lost)
 
@@ -164,6 +170,15 @@ class Settler:
 
 
 Move = Callable[[Settler, list[Settled], str], Awaitable[Iterable[str]]]
+
+_STATES: dict[type[Outcome], Status] = {
+    Succeeded: Status.COMPLETED,
+    Retry: Status.RETRYING,
+    Snoozed: Status.SCHEDULED,
+    Bury: Status.FAILED,
+    HandBack: Status.PENDING,
+    Abort: Status.CANCELLED,
+}
 
 _MOVES: dict[type[Outcome], Move] = {
     Succeeded: Settler._succeed,  # noqa: SLF001 - the table belongs to the class

@@ -13,6 +13,7 @@ from producer.catalog import REFRESH_SECONDS, Catalog
 from producer.connections import BoundedConnections
 from producer.guard import Guard, no_route
 from producer.jobs_api import JobsApi
+from producer.live import Live
 from producer.publisher import Publisher
 from producer.queue_api import QueueApi
 from producer.queues_api import QueuesApi
@@ -49,22 +50,30 @@ class Producer:
         self._writer = Database(settings.database_url, "submit", timeout=settings.submit_timeout_seconds)
         self._readers = Databases(settings.database_url, "read", READ_CONNECTIONS, timeout=READ_SECONDS)
         self._broker = Broker(settings.redis_url, Keys(settings.stream), settings.group)
-        self._catalog = Catalog(self._readers)
         self._queues = Queues(QueueStore(self._readers.any()), [self._broker])
+        self._catalog = Catalog(self._readers, self._queues, signs_webhooks=bool(settings.webhook_secret))
         self._publisher = Publisher(self._broker)
         self._backlog = Backlog(self._broker, settings.max_backlog)
         self._submitter = Submitter(settings, JobStore(self._writer), self._publisher)
+        self._live = Live(settings.redis_url, self._broker, self._readers)
 
     def application(self) -> web.Application:
         """Return the aiohttp application, every route also under /api/v1."""
         views = JobViews(self._readers)
         queue_api = QueueApi(views, self._broker, self._stop.is_set)
         jobs_api = JobsApi(
-            self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog, self._queues
+            self._catalog,
+            self._submitter,
+            self._publisher,
+            JobStore(self._readers.any()),
+            views,
+            self._broker,
+            self._backlog,
+            self._live,
         )
         queues_api = QueuesApi(QueueStore(self._readers.any()), self._broker)
         schedules_api = SchedulesApi(ScheduleStore(self._readers.any()), self._catalog, self._publisher, self._backlog)
-        areas = (queue_api, queues_api, jobs_api, schedules_api)
+        areas = (queue_api, queues_api, jobs_api, schedules_api, self._live.streams)
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):
@@ -86,9 +95,11 @@ class Producer:
                 tasks.create_task(_keep("catalog", self._catalog.refresh, lambda: REFRESH_SECONDS if self._catalog.loaded else 0.5)),
                 tasks.create_task(_keep("queues", self._queues.refresh, lambda: QUEUES_EVERY_SECONDS)),
                 tasks.create_task(self._backlog.run()),
+                tasks.create_task(self._live.run()),
             )
             log.info("producer_started", host=self._settings.host, port=self._settings.port)
             await self._stop.wait()
+            self._live.let_go()
             server.close()
             await runner.cleanup()
             self._submitter.close()
@@ -122,6 +133,7 @@ class Producer:
     async def _close(self) -> None:
         await self._writer.close()
         await self._readers.close()
+        await self._live.close()
         await self._broker.close()
         log.info("producer_stopped")
 

@@ -8,12 +8,14 @@ from typing import Any
 import jsonschema_rs
 import msgspec
 
-from producer.problems import ProblemError
+from producer.problems import ProblemError, invalid
 from shared.catalog_store import known_types
 from shared.database import Databases
 from shared.errors import UnavailableError
 from shared.log import get_log
 from shared.models import TypeInfo
+from shared.queues import MOST_QUEUES, Queues
+from shared.webhooks import DELIVERY_TYPE
 
 log = get_log()
 
@@ -29,6 +31,7 @@ class KnownType:
     def __init__(self, info: TypeInfo) -> None:
         self.type = info.type
         self.info = info
+        self.is_system = info.type == DELIVERY_TYPE  # its jobs are not for clients to submit
         self.max_attempts: int = info.defaults.get("max_attempts", DEFAULT_MAX_ATTEMPTS)
         self.timeout: float | None = info.defaults.get("timeout")
         self.backoff = msgspec.json.encode(info.defaults["backoff"]) if info.defaults.get("backoff") else None
@@ -42,9 +45,11 @@ class KnownType:
 
 
 class Catalog:
-    """The types by name and alias, as they were at the last `refresh`."""
+    """The types by name and alias, as they were at the last `refresh`. `signs_webhooks`: there is a secret to sign them with."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, queues: Queues, *, signs_webhooks: bool) -> None:
+        self._queues = queues
+        self.signs_webhooks = signs_webhooks
         self._databases = databases
         self._names: dict[str, KnownType] = {}
         self._refreshed_at = float("-inf")
@@ -83,6 +88,11 @@ class Catalog:
         if kind is None:
             raise self._unknown(name)
         return kind
+
+    def check_queue(self, name: str) -> None:
+        """Raise ProblemError (422) for a new queue beyond those that there may be."""
+        if not self._queues.has_room_for(name):
+            raise invalid(f"there are {MOST_QUEUES} queues already, and {name} is not one of them", "/queue")
 
     def _unknown(self, name: str) -> ProblemError:
         if not self.loaded:

@@ -14,6 +14,8 @@ from producer.accepted import accepted
 from producer.backlog import Backlog
 from producer.body import job_items, json_body
 from producer.catalog import Catalog
+from producer.live import Live
+from producer.prefer import PREFER
 from producer.problems import ProblemError, invalid, not_found
 from producer.publisher import Publisher
 from producer.submit import KeyReusedError, Submitter
@@ -26,7 +28,6 @@ from shared.keys import PRIORITIES
 from shared.lifecycle import Status
 from shared.log import get_log
 from shared.models import NewJob
-from shared.queues import MOST_QUEUES, Queues
 
 log = get_log()
 
@@ -55,7 +56,7 @@ class JobsApi:
         views: JobViews,
         broker: Broker,
         backlog: Backlog,
-        queues: Queues,
+        live: Live,
     ) -> None:
         self._catalog = catalog
         self._submitter = submitter
@@ -64,7 +65,8 @@ class JobsApi:
         self._views = views
         self._broker = broker
         self._backlog = backlog
-        self._queues = queues
+        self._patience = live.patience
+        self._news = live.announcer
 
     def routes(self) -> Sequence[tuple[str, str, Any]]:
         """Return (method, path, handler), fixed paths first."""
@@ -88,6 +90,10 @@ class JobsApi:
         body = await json_body(request)
         job = await self._parsed(body, request.headers.get(IDEMPOTENCY_KEY))
         replayed = await self._submitter.submit((job,))
+        if PREFER in request.headers:
+            waited = await self._patience.submitted(request, replayed.get(job.id, job.id), replayed=bool(replayed))
+            if waited is not None:
+                return waited
         if replayed:
             return await self._replayed(replayed[job.id])
         return accepted(request, job)
@@ -114,18 +120,12 @@ class JobsApi:
     async def _parsed(self, body: bytes, key: str | None = None, *, since: float | None = None) -> NewJob:
         """Parse one job; for an unknown type the catalog is read anew, once after `since` (default: now)."""
         try:
-            return self._parse(body, key)
+            return requests.parse(body, self._catalog, key)
         except ProblemError as problem:
             if not _is_unknown_type(problem):
                 raise
         await self._catalog.refresh_for(requests.type_of(body), time.monotonic() if since is None else since)
-        return self._parse(body, key)
-
-    def _parse(self, body: bytes, key: str | None = None) -> NewJob:
-        job = requests.parse(body, self._catalog, key)
-        if not self._queues.has_room_for(job.queue):
-            raise invalid(f"there are {MOST_QUEUES} queues already, and {job.queue} is not one of them", "/queue")
-        return job
+        return requests.parse(body, self._catalog, key)
 
     async def _parsed_all(self, items: Sequence[bytes]) -> list[NewJob]:
         jobs: list[NewJob] = []
@@ -155,12 +155,12 @@ class JobsApi:
 
     async def get(self, request: web.Request) -> web.Response:
         """GET /jobs/{id}."""
-        view = await self._found(request)
+        view, applied = await self._patience.see(request, await self._found(request))
         tag = f'"{view.attempts}-{int(view.updated_at.timestamp() * 1e6):x}"'
         known = request.headers.get(hdrs.IF_NONE_MATCH, "")
         if tag in known or known == "*":
-            return web.Response(status=304, headers={hdrs.ETAG: tag})
-        return answer(view, headers={hdrs.ETAG: tag})
+            return web.Response(status=304, headers=applied | {hdrs.ETAG: tag})
+        return answer(view, headers=applied | {hdrs.ETAG: tag})
 
     async def status(self, request: web.Request) -> web.Response:
         """GET /jobs/{id}/status: the short form."""
@@ -216,6 +216,7 @@ class JobsApi:
             raise ProblemError(409, f"job {job_id} is {view.status}; only FAILED and CANCELLED jobs can be retried")
         [job] = replayed
         self._publisher.put([(job.lane, job.id)])
+        self._news.put(Status.PENDING, [job.id])
         if job.was_dead:
             await self._forget_letter(job.id, job.entry_id)
         return answer(await self._found(request), 202, {hdrs.LOCATION: f"/jobs/{job_id}"})
@@ -225,6 +226,7 @@ class JobsApi:
         job_id = _job_id(request)
         for _ in range(3):  # it may begin to run, or go back to waiting, between two looks
             if await self._jobs.cancel([job_id]):
+                self._news.put(Status.CANCELLED, [job_id])
                 await self._stop_waiting(job_id)
                 return answer(await self._found(request))
             if await self._jobs.request_cancel(job_id):

@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from producer.catalog import Catalog, KnownType
 from producer.problems import ProblemError
+from producer.webhook_url import problem as webhook_problem
 from shared.ids import new_id
 from shared.models import NewJob
 
@@ -51,6 +52,7 @@ class Submission(msgspec.Struct, forbid_unknown_fields=True):
     timeout: Seconds | None = None
     expires_in: Annotated[float, Meta(gt=0, le=LONGEST_DELAY_SECONDS)] | None = None
     tags: Annotated[list[Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00]+\Z")]], Meta(max_length=20)] | None = None
+    webhook_url: Annotated[str, Meta(min_length=1, max_length=2000)] | None = None
 
 
 _submission = msgspec.json.Decoder(Submission).decode
@@ -69,6 +71,11 @@ def parse(body: bytes, catalog: Catalog, idempotency_key: str | None = None) -> 
     try:
         payload = _payload(wish.payload)
         kind = catalog.find(wish.type)
+        catalog.check_queue(wish.queue)
+        if kind.is_system:
+            raise _invalid(f"jobs of the type {kind.type} are made by the system", "/type")
+        if wish.webhook_url is not None:
+            _check_webhook(wish.webhook_url, catalog)
         kind.validate(payload)
         key = _key(wish, idempotency_key)
         return _new_job(wish, kind, key, _fingerprint(wish, kind, payload) if key else b"")
@@ -156,9 +163,18 @@ def _key(wish: Submission, header: str | None) -> str | None:
     return header
 
 
+def _check_webhook(url: str, catalog: Catalog) -> None:
+    if problem := webhook_problem(url):
+        raise _invalid(problem, "/webhook_url")
+    if not catalog.signs_webhooks:
+        raise _invalid("this server sends no webhooks: its MILLSTREAM_WEBHOOK_SECRET is not set", "/webhook_url")
+
+
 def _fingerprint(wish: Submission, kind: KnownType, payload: dict[str, Any]) -> bytes:
     """The same request again gives the same bytes, whatever the order of its keys and whichever alias it uses."""
     fields = {name: getattr(wish, name) for name in Submission.__struct_fields__ if name not in {"idempotency_key", "payload", "type"}}
+    if wish.webhook_url is None:  # keys that were used before there was this field stay good
+        del fields["webhook_url"]
     meaning = [kind.type, payload, fields]
     return hashlib.blake2b(_encode(meaning, order="sorted"), digest_size=16).digest()
 
@@ -178,6 +194,7 @@ def _new_job(wish: Submission, kind: KnownType, key: str | None, fingerprint: by
         expires_in=wish.expires_in,
         tags=_encode(wish.tags) if wish.tags else None,
         idempotency_key=key,
+        webhook_url=wish.webhook_url,
         fingerprint=fingerprint,
     )
 

@@ -19,7 +19,7 @@ Taken = dict[str, tuple[bytes, str]]  # idempotency key: fingerprint and id of t
 
 _SUBMITTED = (
     "id", "type", "queue", "priority", "payload", "delay", "run_at", "max_attempts", "backoff", "timeout", "expires_in", "tags",
-    "idempotency_key",
+    "idempotency_key", "webhook_url",
 )  # fmt: skip
 
 

@@ -64,6 +64,11 @@ class Keys:
         """String: proves that Redis still holds what we put there."""
         return f"{self.base}:epoch"
 
+    @property
+    def events(self) -> str:
+        """Channel of publish/subscribe: batches of jobs and the states that they came into."""
+        return f"{self.base}:events"
+
     def all(self, queues: Iterable[str] = ()) -> tuple[str, ...]:
         """Return every key, with the streams of `queues` beside the default one, for tools that clean up."""
         return (*self.streams, *map(self.stream, lanes_of(queues)), self.delayed, self.dlq, self.epoch)

@@ -7,10 +7,19 @@ from shared.errors import MillstreamError
 
 _LOCK = 6_075_131  # an arbitrary number of our own, held for one transaction at a time
 
+# Everything is made in the schema that has our first table. The first of the search path may be another one: an account called
+# `millstream` has the schema `millstream`, once that is there, before `public`.
 _TABLE = """
-CREATE TABLE IF NOT EXISTS schema_migrations (
-    name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
-)"""
+DO $$
+BEGIN
+    IF to_regclass('schema_migrations') IS NULL THEN
+        CREATE TABLE schema_migrations (
+            name text PRIMARY KEY, checksum text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now()
+        );
+    END IF;
+    PERFORM set_config('search_path', quote_ident(nspname), true) FROM pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+    WHERE pg_class.oid = to_regclass('schema_migrations');
+END $$"""
 
 
 def migrations() -> dict[str, str]:

@@ -28,6 +28,7 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True):
     expires_in: float | None = None
     tags: RawJson | None = None
     idempotency_key: str | None = None
+    webhook_url: str | None = None
     fingerprint: bytes = b""
 
     @property

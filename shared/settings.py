@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from shared.errors import ConfigError
+from shared.webhooks import secret_key
 
 Parser = Callable[[str], Any]
 
@@ -44,6 +45,13 @@ def _weights(raw: str) -> tuple[tuple[str, int], ...]:
 
 def _limits(raw: str) -> tuple[tuple[str, int], ...]:
     return _numbers_by_name(raw, default=-1, low=1, high=10_000)
+
+
+def _secrets(raw: str) -> tuple[str, ...]:
+    secrets = tuple(raw.replace(",", " ").split())
+    for secret in secrets:
+        secret_key(secret)
+    return secrets
 
 
 def _flag(raw: str) -> bool:
@@ -159,6 +167,11 @@ class Settings:
         "Mail server for email.send, with user:password@ if it wants them.",
     )
     mail_from: str = _var("millstream@localhost", _text, "Sender address of email.send.")
+    webhook_secret: tuple[str, ...] = _var(
+        (),
+        _secrets,
+        "Signs webhooks: whsec_ and then 24 to 64 random bytes in base64. Several, comma-separated, while one replaces the other.",
+    )
     log_format: str = _var("json", _one_of("json", "console"), "How log lines look.")
     log_level: str = _var("info", _one_of("debug", "info", "warning", "error"), "Log lines below it are dropped.")
     log_file: str = _var("", _text, "Log to this file (rotated at 50 MB, 5 kept) instead of standard output.")
@@ -199,7 +212,7 @@ def strangers(environ: Mapping[str, str]) -> list[str]:
 
 
 def _shown(name: str, raw: str) -> str:
-    return "***" if name in {"database_url", "redis_url", "smtp_url", "api_keys"} else repr(raw)
+    return "***" if name in {"database_url", "redis_url", "smtp_url", "api_keys", "webhook_secret"} else repr(raw)
 
 
 def _conflicts(settings: Settings) -> list[str]:

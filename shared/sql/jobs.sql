@@ -4,15 +4,17 @@
 -- name: submit
 -- (nothing) -> PENDING or SCHEDULED. Repeatable: a batch whose outcome is unknown is simply sent again. Returns what waits for its time.
 WITH fresh AS (
-    INSERT INTO jobs (id, type, queue, priority, payload, status, run_at, max_attempts, backoff, timeout_seconds, expires_at, tags, idempotency_key)
+    INSERT INTO jobs (id, type, queue, priority, payload, status, run_at, max_attempts, backoff, timeout_seconds, expires_at, tags,
+                      idempotency_key, webhook_url)
     SELECT id, type, queue, priority, payload,
            CASE WHEN coalesce(run_at > now(), delay > 0, false) THEN 'SCHEDULED' ELSE 'PENDING' END::job_status,
            greatest(run_at, now() + make_interval(secs => coalesce(delay, 0))),
            max_attempts, backoff, timeout_seconds, now() + make_interval(secs => expires_in),
-           CASE WHEN tags IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(tags)) END, idempotency_key
+           CASE WHEN tags IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(tags)) END, idempotency_key, webhook_url
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::job_priority[], $5::json[], $6::double precision[], $7::timestamptz[], $8::integer[],
-                $9::json[], $10::double precision[], $11::double precision[], $12::json[], $13::text[])
-         AS job (id, type, queue, priority, payload, delay, run_at, max_attempts, backoff, timeout_seconds, expires_in, tags, idempotency_key)
+                $9::json[], $10::double precision[], $11::double precision[], $12::json[], $13::text[], $14::text[])
+         AS job (id, type, queue, priority, payload, delay, run_at, max_attempts, backoff, timeout_seconds, expires_in, tags,
+                 idempotency_key, webhook_url)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, status, run_at
 )

@@ -40,6 +40,8 @@ FORBIDDEN = {
     "noack": "an entry that is delivered without a pending list is lost with its worker",
     "clock_timestamp|timeofday|localtimestamp": "a row's times are those of its transaction: now()",
 }
+# The caller's transaction may have been open for an hour when it submits: the times of its job are those of the call.
+MAY_LOOK_AT_THE_CLOCK = "shared/sql/migrations/0005_callbacks.sql"
 TOO_NEW = "xackdel|xdelex|idmp|idmpauto|xcfgset|hexpire|hsetex|xreadgroup_claim|keepref|delref|acked"  # Redis 7.4 to 8.x
 
 
@@ -56,6 +58,8 @@ def test_what_is_dangerous_is_not_used(pattern: str) -> None:
     """See the reason beside each."""
     files = OURS if "listen" not in pattern else {name: text for name, text in OURS.items() if name.startswith("shared/")}
     found = [name for name in holders(pattern, files) if "embedded" not in name]
+    if pattern.startswith("clock_timestamp"):
+        found.remove(MAY_LOOK_AT_THE_CLOCK)
     assert found == [], FORBIDDEN[pattern]
 
 

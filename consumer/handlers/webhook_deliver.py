@@ -1,0 +1,111 @@
+"""`webhook.deliver`: tells a receiver that a job has ended. Made by the database when that happens, never by clients."""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any, Protocol
+
+import msgspec
+
+from consumer.webhook_signature import signed_headers
+from shared.errors import ConfigError, MillstreamError
+from shared.jobs import Context, PermanentFailure, RetryAfter, job
+from shared.webhooks import DELIVERY_TYPE
+
+FETCH_SECONDS = 15.0  # https://www.standardwebhooks.com wants 15 to 30
+MAX_ANSWER_BYTES = 65_536
+LONGEST_WAIT_SECONDS = 3600.0  # whatever a receiver asks for
+
+
+class Fetched(Protocol):
+    """What a receiver has answered."""
+
+    @property
+    def status(self) -> int: ...  # noqa: D102
+    @property
+    def headers(self) -> Mapping[str, str]: ...  # noqa: D102
+    @property
+    def elapsed(self) -> float: ...  # noqa: D102
+
+
+class Outgoing(Protocol):
+    """The guard that every outgoing request passes. An address that is forbidden is a PermanentFailure."""
+
+    async def fetch(  # noqa: D102
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes,
+        max_bytes: int,
+        timeout: float,  # noqa: ASYNC109 - the guard's own word
+        max_redirects: int,
+    ) -> Fetched: ...
+
+
+class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where to, and what; `event` is sent byte by byte as it is, so that every attempt says the same."""
+
+    url: str
+    event: msgspec.Raw
+
+
+class NotDeliveredError(MillstreamError):
+    """The receiver did not take it; it may at the next attempt."""
+
+
+# Eight attempts over about three hours, spread by up to a fifth so that receivers that come back are not flooded.
+@job(
+    DELIVERY_TYPE,
+    timeout=30,
+    max_attempts=8,
+    backoff={"kind": "exponential", "base": 5, "factor": 5, "max": 3600, "jitter": 0.2},
+)
+async def deliver(ctx: Context, payload: Delivery) -> dict[str, Any]:
+    """POST the event, signed; return the status of the answer and the milliseconds that it took.
+
+    The message's id is that of this job: the same at every attempt, another one when the job that ended is run again and ends again.
+    """
+    outgoing: Outgoing = ctx.resources["outgoing"]
+    body = bytes(payload.event)
+    headers = signed_headers(_secrets(ctx), ctx.job_id, int(time.time()), body) | {"Content-Type": "application/json"}
+    answer = await outgoing.fetch(
+        "POST", payload.url, headers=headers, body=body, max_bytes=MAX_ANSWER_BYTES, timeout=FETCH_SECONDS, max_redirects=0
+    )
+    _check(answer.status, answer.headers)
+    return {"status": answer.status, "latency_ms": round(answer.elapsed * 1000, 1)}
+
+
+def _secrets(ctx: Context) -> tuple[str, ...]:
+    secrets: tuple[str, ...] = ctx.resources["settings"].webhook_secret
+    if not secrets:  # a job that SQL has submitted, or a consumer that was not told what the producer was
+        raise ConfigError(["MILLSTREAM_WEBHOOK_SECRET: is not set for this consumer, so it cannot sign"])
+    return secrets
+
+
+def _check(status: int, headers: Mapping[str, str]) -> None:
+    """Do nothing for 2xx; raise what is to become of the delivery otherwise."""
+    if 200 <= status < 300:
+        return
+    sentence = f"the receiver answered {status}"
+    if status == 410:
+        raise PermanentFailure(f"{sentence}: it wants no more webhooks")
+    wait = retry_after(headers.get("Retry-After", ""), datetime.now(UTC)) if status in {429, 503} else None
+    if wait is not None:
+        raise RetryAfter(wait, f"{sentence} and asks to wait {wait:g} s")
+    raise NotDeliveredError(sentence)
+
+
+def retry_after(value: str, now: datetime) -> float | None:
+    """Return the seconds that a Retry-After header (seconds or a date, RFC 9110, 10.2.3) asks for, at most an hour; None for nonsense."""
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value[:9]), LONGEST_WAIT_SECONDS)
+    try:
+        moment = parsedate_to_datetime(value)
+    except (ValueError, OverflowError):
+        return None
+    seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
+    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)
