@@ -4,6 +4,16 @@
 id::text, type, status::text, queue, priority::text, payload, attempts, failures, crashes, max_attempts, result, reason, error, progress, tags,
 worker, cancel_requested, run_at, created_at, started_at, finished_at, updated_at
 
+-- name: page
+-- Jobs newest first; `found` is how many were found, with those that are left out because the ones before them fill the page already.
+SELECT {columns}, found FROM (
+    SELECT *, count(*) OVER () AS found, sum(size) OVER (ORDER BY id DESC ROWS UNBOUNDED PRECEDING) - size AS before FROM (
+        SELECT *, octet_length(payload::text) + coalesce(octet_length(result::text), 0) + coalesce(octet_length(progress::text), 0) AS size
+        FROM jobs WHERE {where} ORDER BY id DESC LIMIT ${limit}
+    ) AS candidates
+) AS measured
+WHERE before < ${most} ORDER BY id DESC;
+
 -- name: attempts
 -- The lost ones from the history, then the one that is running or won.
 SELECT attempt, worker, started_at, finished_at, outcome, error, traceback FROM attempts WHERE job_id = $1
@@ -42,9 +52,6 @@ FROM (
     ) AS started
     WHERE status = 'COMPLETED' ORDER BY id DESC LIMIT 1000
 ) AS newest;
-
--- name: dead
-SELECT job_id::text FROM dead_letters WHERE ($1::uuid IS NULL OR job_id < $1) ORDER BY job_id DESC LIMIT $2;
 
 -- name: types
 SELECT type, aliases, schema, defaults FROM job_types;
