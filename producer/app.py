@@ -10,12 +10,16 @@ from producer.backlog import Backlog
 from producer.body import MAX_BULK_BYTES
 from producer.catalog import REFRESH_SECONDS, Catalog
 from producer.connections import BoundedConnections
+from producer.dialect import Dialect
 from producer.dlq_api import DlqApi
 from producer.guard import Guard, no_route
 from producer.jobs_api import JobsApi
+from producer.openapi import OpenApi
 from producer.publisher import Publisher
 from producer.queue_api import QueueApi
 from producer.submit import Submitter
+from producer.types_api import TypesApi
+from producer.why_api import WhyApi
 from shared.broker import Broker
 from shared.database import Database, Databases
 from shared.dlq_store import DlqStore
@@ -56,7 +60,13 @@ class Producer:
         jobs_api = JobsApi(
             self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog
         )
-        more_apis = (DlqApi(views, DlqStore(self._readers.any()), self._publisher, self._broker),)
+        more_apis = (
+            DlqApi(views, DlqStore(self._readers.any()), self._publisher, self._broker),
+            WhyApi(self._readers),
+            TypesApi(self._readers),
+            Dialect(jobs_api, views),
+            OpenApi(),
+        )
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):

@@ -170,7 +170,7 @@ class JobsApi:
         return answer(listing.page_body(await self._views.page(*listing.wanted(request.query))))
 
     async def _found(self, request: web.Request) -> JobView:
-        job_id = _job_id(request)
+        job_id = job_id_of(request)
         view = await self._views.get(job_id)
         if view is None:
             raise not_found(f"job {job_id}")
@@ -180,7 +180,7 @@ class JobsApi:
 
     async def retry(self, request: web.Request) -> web.Response:
         """POST /jobs/{id}/retry: FAILED or CANCELLED -> PENDING."""
-        job_id = _job_id(request)
+        job_id = job_id_of(request)
         replayed = await self._jobs.replay([job_id])
         if not replayed:
             view = await self._found(request)
@@ -193,7 +193,7 @@ class JobsApi:
 
     async def cancel(self, request: web.Request) -> web.Response:
         """POST /jobs/{id}/cancel: 200 when it is cancelled, 202 when it is running and has been asked to stop."""
-        job_id = _job_id(request)
+        job_id = job_id_of(request)
         for _ in range(3):  # it may begin to run, or go back to waiting, between two looks
             if await self._jobs.cancel([job_id]):
                 await self._stop_waiting(job_id)
@@ -220,7 +220,8 @@ class JobsApi:
             log.warning("letter_not_removed", job_id=job_id, error=str(error))
 
 
-def _job_id(request: web.Request) -> str:
+def job_id_of(request: web.Request) -> str:
+    """Return the id in the path. Raises ProblemError (404) when it is none."""
     text = request.match_info["id"]
     job_id = parse_id(text)
     if job_id is None:

@@ -56,6 +56,14 @@ FROM (
 -- name: types
 SELECT type, aliases, schema, defaults FROM job_types;
 
+-- name: living_types
+-- `workers`: how many live workers run the type.
+SELECT type, aliases, schema, defaults, published_at, (
+    SELECT count(*) FROM leases
+    WHERE dead_at IS NULL AND heartbeat_at > now() - make_interval(secs => seconds) AND 'worker' = ANY(roles) AND job_types.type = ANY(types)
+) AS workers
+FROM job_types ORDER BY type;
+
 -- name: publish_types
 INSERT INTO job_types (type, aliases, schema, defaults)
 SELECT type, ARRAY(SELECT json_array_elements_text(aliases)), schema, defaults

@@ -1,0 +1,26 @@
+-- Why a job is where it is, in one look.
+
+-- name: facts
+-- `ahead`: jobs of the same stream that have been due for longer; of the open jobs only the oldest $2 are looked at.
+SELECT jobs.id::text, jobs.type, jobs.queue, jobs.status::text, jobs.reason, jobs.error, jobs.attempts, jobs.failures, jobs.max_attempts,
+       jobs.run_at, jobs.expires_at, jobs.started_at, jobs.finished_at, jobs.cancel_requested, jobs.worker,
+       false AS paused,
+       coalesce(leases.id IS NOT NULL AND leases.dead_at IS NULL, false) AS lease_alive, leases.heartbeat_at,
+       leases.seconds AS lease_seconds, live.workers, live.able, live.willing, live.types, ahead.n AS ahead, ahead.more AS ahead_more, now() AS now
+FROM jobs
+LEFT JOIN leases ON leases.id = jobs.lease_id
+CROSS JOIN LATERAL (
+    SELECT count(*) AS workers, count(*) FILTER (WHERE jobs.type = ANY(types)) AS able,
+           count(*) FILTER (WHERE jobs.type = ANY(types) AND NOT draining) AS willing,
+           coalesce((SELECT array_agg(DISTINCT type ORDER BY type) FROM leases, unnest(types) AS type
+                     WHERE dead_at IS NULL AND heartbeat_at > now() - make_interval(secs => seconds)), '{}') AS types
+    FROM leases WHERE dead_at IS NULL AND heartbeat_at > now() - make_interval(secs => seconds) AND 'worker' = ANY(roles)
+) AS live
+CROSS JOIN LATERAL (
+    SELECT count(*) FILTER (WHERE other.priority = jobs.priority AND other.status IN ('SCHEDULED', 'PENDING', 'RETRYING')) AS n, count(*) >= $2 AS more
+    FROM (
+        SELECT priority, status FROM jobs AS older WHERE finished_at IS NULL AND run_at < jobs.run_at AND run_at <= now()
+        ORDER BY run_at LIMIT CASE WHEN jobs.status IN ('SCHEDULED', 'PENDING', 'RETRYING') THEN $2 ELSE 0 END
+    ) AS other
+) AS ahead
+WHERE jobs.id = $1;
