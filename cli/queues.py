@@ -35,5 +35,11 @@ def _act(args: argparse.Namespace, action: str, word: str) -> int:
 
 
 def _table(found: dict[str, Any]) -> str:
+    """Whatever the API tells of a queue is a column; counts are one, too."""
     names = dict.fromkeys(["name", *(name for queue in found["queues"] for name in queue)])
-    return show.records([*names], found["queues"], empty="(no queues)")
+    rows = [{name: _counted(value) for name, value in queue.items()} for queue in found["queues"]]
+    return show.records([*names], rows, empty="(no queues)")
+
+
+def _counted(value: Any) -> Any:
+    return ", ".join(f"{name} {count}" for name, count in value.items()) or None if isinstance(value, dict) else value

@@ -28,8 +28,13 @@ def add_to(commands: Any) -> None:
 
 
 def list_schedules(args: argparse.Namespace) -> int:
-    """List schedules."""
-    return remote.emit(args, remote.client(args).get("/schedules"), _table)
+    """List all schedules, in however many pages they come."""
+    client = remote.client(args)
+    found = client.get("/schedules")
+    while cursor := found.get("next_cursor"):
+        page = client.get("/schedules", {"cursor": cursor})
+        found = page | {"schedules": found["schedules"] + page["schedules"]}
+    return remote.emit(args, found, _table)
 
 
 def get(args: argparse.Namespace) -> int:
@@ -77,4 +82,5 @@ def _table(found: dict[str, Any]) -> str:
 def _row(schedule: dict[str, Any]) -> dict[str, Any]:
     when = next((f"{name} {schedule[name]}" for name in ("cron", "every", "at") if schedule.get(name) is not None), None)
     following = schedule.get("next_at") or next(iter(schedule.get("next_runs") or ()), None)
-    return schedule | {"when": when, "next": following}
+    last = schedule.get("last_run") or {}
+    return schedule | {"when": when, "next": following, "last": last.get("status") or last.get("tick")}

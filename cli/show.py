@@ -13,7 +13,7 @@ def table(header: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str = 
     if not lines:
         return empty
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
-    numeric = [all(_is_number(value) for value in column) for column in zip(*lines, strict=True)]
+    numeric = [_is_numeric(column) for column in zip(*lines, strict=True)]
     return "\n".join(
         "  ".join(
             value.rjust(width) if right else value.ljust(width) for value, width, right in zip(line, widths, numeric, strict=True)
@@ -51,17 +51,19 @@ def plain(value: Any) -> str:
         return f"{value:.6g}"
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         value = ", ".join(value)
-    return "".join(
-        char if char.isprintable() else " " for char in (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
-    )
+    return _printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else " " for char in text)
 
 
 def _field(name: str, value: Any, width: int) -> str:
     if isinstance(value, dict) and value:
-        body = json.dumps(value, indent=2).replace("\n", "\n  ")
-        return f"{name}\n  {body}"
+        lines = json.dumps(value, indent=2, ensure_ascii=False).split("\n")
+        return "\n".join([name, *(f"  {_printable(line)}" for line in lines)])
     return f"{name.ljust(width)}  {plain(value)}"
 
 
-def _is_number(text: str) -> bool:
-    return text == "-" or text.replace(".", "", 1).replace("-", "", 1).isdigit()
+def _is_numeric(column: Sequence[str]) -> bool:
+    return any(value != "-" for value in column) and all(value == "-" or value.replace(".", "", 1).isdigit() for value in column)

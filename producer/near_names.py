@@ -13,7 +13,12 @@ def near_names(name: str, known: Iterable[str]) -> list[str]:
     for other in sorted(known):
         plain.setdefault(_plain(other), []).append(other)
     near = difflib.get_close_matches(_plain(name), plain, n=MOST_NAMES, cutoff=SIMILAR)
-    return [other for key in near for other in plain[key]][:MOST_NAMES]
+    return [other for key in near for other in _as_written(name, plain[key])][:MOST_NAMES]
+
+
+def _as_written(name: str, alike: list[str]) -> list[str]:
+    """Of names that differ in case and marks only, the one that is written most alike comes first."""
+    return sorted(alike, key=lambda other: -difflib.SequenceMatcher(a=name, b=other).ratio())
 
 
 def _plain(name: str) -> str:

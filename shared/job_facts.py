@@ -8,7 +8,7 @@ from shared.database import Database
 from shared.queries import load
 
 SQL = load("why")
-MOST_SEEN = 50_000  # open jobs; a look at more would cost seconds, and "more than 50,000" says enough
+MOST_AHEAD = 50_000  # to count more would cost seconds, and "more than 50,000" says enough
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
@@ -44,5 +44,5 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 
 async def facts(database: Database, job_id: str) -> Facts | None:
     """Return what is known of the job, None when there is none. Raises what `Database` raises."""
-    rows = await database.fetch(SQL["facts"], job_id, MOST_SEEN)
+    rows = await database.fetch(SQL["facts"], job_id, MOST_AHEAD)
     return Facts(**dict(rows[0])) if rows else None

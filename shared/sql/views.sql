@@ -11,7 +11,7 @@ SELECT {columns}, found FROM (
         SELECT *, octet_length(payload::text) + coalesce(octet_length(result::text), 0) + coalesce(octet_length(progress::text), 0) AS size
         FROM jobs WHERE {where} ORDER BY id DESC LIMIT ${limit}
     ) AS candidates
-) AS measured
+) AS jobs
 WHERE before < ${most} ORDER BY id DESC;
 
 -- name: attempts

@@ -1,7 +1,7 @@
 -- Why a job is where it is, in one look.
 
 -- name: facts
--- `ahead`: jobs of the same stream that have been due for longer; of the open jobs only the oldest $2 are looked at.
+-- `ahead`: jobs of the same queue and priority that have been due for longer, counted up to $2.
 SELECT jobs.id::text, jobs.type, jobs.queue, jobs.status::text, jobs.reason, jobs.error, jobs.attempts, jobs.failures, jobs.max_attempts,
        jobs.run_at, jobs.expires_at, jobs.started_at, jobs.finished_at, jobs.cancel_requested, jobs.worker,
        false AS paused,
@@ -17,10 +17,11 @@ CROSS JOIN LATERAL (
     FROM leases WHERE dead_at IS NULL AND heartbeat_at > now() - make_interval(secs => seconds) AND 'worker' = ANY(roles)
 ) AS live
 CROSS JOIN LATERAL (
-    SELECT count(*) FILTER (WHERE other.priority = jobs.priority AND other.status IN ('SCHEDULED', 'PENDING', 'RETRYING')) AS n, count(*) >= $2 AS more
-    FROM (
-        SELECT priority, status FROM jobs AS older WHERE finished_at IS NULL AND run_at < jobs.run_at AND run_at <= now()
-        ORDER BY run_at LIMIT CASE WHEN jobs.status IN ('SCHEDULED', 'PENDING', 'RETRYING') THEN $2 ELSE 0 END
-    ) AS other
+    SELECT count(*) AS n, count(*) >= $2 AS more FROM (
+        SELECT FROM jobs AS older
+        WHERE older.queue = jobs.queue AND older.priority = jobs.priority AND older.finished_at IS NULL
+          AND older.status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND older.run_at < jobs.run_at AND older.run_at <= now()
+        ORDER BY older.run_at LIMIT CASE WHEN jobs.status IN ('SCHEDULED', 'PENDING', 'RETRYING') THEN $2 ELSE 0 END
+    ) AS older
 ) AS ahead
 WHERE jobs.id = $1;

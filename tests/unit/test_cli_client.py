@@ -37,6 +37,16 @@ async def test_waiting_leaves_the_waiting_to_the_api(millstream: Command) -> Non
     assert api.seen[1].headers["Prefer"] == "wait=7"
 
 
+async def test_schedules_come_in_pages(millstream: Command) -> None:
+    """All of them are listed, with their last runs."""
+    ran = SCHEDULE | {"name": "hourly", "last_run": {"tick": "2026-01-31T12:00:00Z", "job_id": "1", "status": "COMPLETED"}}
+    pages = Reply({"schedules": [SCHEDULE], "next_cursor": "nightly"}), Reply({"schedules": [ran], "next_cursor": None})
+    done, api = await answers(millstream, "schedules", "list", replies=pages)
+    assert [line.split()[0] for line in done.out.splitlines()] == ["NAME", "nightly", "hourly"]
+    assert done.out.rstrip().endswith("COMPLETED")
+    assert [seen.line for seen in api.seen] == ["GET /schedules", "GET /schedules?cursor=nightly"]
+
+
 async def test_waiting_outlasts_a_short_absence(millstream: Command) -> None:
     """The job is accepted: a restart of the API in between is not its failure. Within the time that was given."""
     away = Reply({"detail": "draining"}, 503)
@@ -76,7 +86,12 @@ def test_who_is_silent_is_given_up() -> None:
         Client(f"http://127.0.0.1:{server.getsockname()[1]}").call("GET", "/", timeout=0.1)
 
 
-QUEUES: dict[str, Any] = {"queues": [{"name": "default", "paused": False, "depth": 3}, {"name": "reports", "paused": True, "depth": 0}]}
+QUEUES: dict[str, Any] = {
+    "queues": [
+        {"name": "default", "paused": False, "depth": 3, "by_status": {"PENDING": 2}},
+        {"name": "reports", "paused": True, "depth": 0, "by_status": {}},
+    ]
+}
 SCHEDULE: dict[str, Any] = {
     "name": "nightly",
     "cron": "0 3 * * *",
@@ -86,10 +101,15 @@ SCHEDULE: dict[str, Any] = {
     "next_runs": ["2026-02-01"],
 }
 
-LISTED = "nightly  cron 0 3 * * *  UTC       t     no      2026-02-01\n"
+QUEUED = """\
+NAME     PAUSED  DEPTH  BY STATUS
+default  no          3  PENDING 2
+reports  yes         0  -
+"""
+LISTED = "nightly  cron 0 3 * * *  UTC       t     no      2026-02-01  -\n"
 
 CALLS: list[tuple[tuple[str, ...], Any, str, Any, str]] = [
-    (("queues", "list"), QUEUES, "GET /queues", None, "NAME     PAUSED  DEPTH\ndefault  no          3\nreports  yes         0\n"),
+    (("queues", "list"), QUEUES, "GET /queues", None, QUEUED),
     (("queues", "pause", "a/b"), {}, "POST /queues/a%2Fb/pause", None, "the queue a/b is paused\n"),
     (("queues", "resume", "a"), {}, "POST /queues/a/resume", None, "the queue a is resumed\n"),
     (("schedules", "list"), {"schedules": [SCHEDULE]}, "GET /schedules", None, LISTED),

@@ -17,8 +17,10 @@ KNOWN = ["csv.generate", "csv-generation", "email.send", "EMAIL", "EMAIL_SEND", 
         ("Csv_Generation", "csv-generation"),
         ("WELCOME_EMAIL", "welcome-email"),
         ("send-email", "sendEmail"),
-        ("Email-Send", "EMAIL_SEND"),
+        ("Email-Send", "email.send"),
         ("test.nop", "test.noop"),
+        ("email.sent", "email.send"),
+        ("EMAIL-SENT", "EMAIL_SEND"),
     ],
 )
 def test_the_nearest_comes_first(wrong: str, meant: str) -> None:
