@@ -56,9 +56,9 @@ class Client:
         given = {name: value for name, value in (query or {}).items() if value is not None}
         return self.call("GET", f"{path}?{urlencode(given)}" if given else path).json
 
-    def post(self, path: str, body: Any = None) -> Any:
+    def post(self, path: str, body: Any = None, timeout: float = TIMEOUT_SECONDS) -> Any:
         """Return what POST answers; `body` becomes JSON."""
-        return self.call("POST", path, None if body is None else json.dumps(body).encode()).json
+        return self.call("POST", path, None if body is None else json.dumps(body).encode(), timeout=timeout).json
 
     def call(
         self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, timeout: float = TIMEOUT_SECONDS

@@ -6,6 +6,7 @@ from typing import Any
 from cli import jobs, remote, show
 from shared.errors import ConfigError
 
+PATIENCE_SECONDS = 120.0  # ten thousand letters take a second, or many when Redis has just lost its DLQ stream
 COLUMNS = ("id", "type", "queue", "reason", "attempts", "finished_at", "error")
 FILTERS = {
     "type": "job type",
@@ -41,12 +42,12 @@ def list_dead(args: argparse.Namespace) -> int:
 
 def replay(args: argparse.Namespace) -> int:
     """Run dead jobs again."""
-    return remote.emit(args, remote.client(args).post("/dlq/replay", _body(args)), lambda done: _told(done, "replayed"))
+    return remote.emit(args, remote.client(args).post("/dlq/replay", _body(args), PATIENCE_SECONDS), lambda done: _told(done, "replayed"))
 
 
 def purge(args: argparse.Namespace) -> int:
     """Delete dead jobs."""
-    return remote.emit(args, remote.client(args).post("/dlq/purge", _body(args)), lambda done: _told(done, "purged"))
+    return remote.emit(args, remote.client(args).post("/dlq/purge", _body(args), PATIENCE_SECONDS), lambda done: _told(done, "purged"))
 
 
 def _body(args: argparse.Namespace) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def summary(found: dict[str, Any]) -> str:
     """Return the counts by status and the few numbers that say how things are."""
     dispatch = found["dispatch"] or {}
     lines = [
-        ("throughput", f"{found['throughput_per_second']:.1f} jobs/s over the last minute"),
+        ("throughput", f"{found['throughput_per_second']:.2f} jobs/s over the last minute"),
         ("oldest due job", f"waits for {found['oldest_age_seconds']:.1f} s"),
         ("in Redis", f"{dispatch['lag']} unread, {dispatch['pending']} with workers, {dispatch['delayed']} delayed, {dispatch['dlq']} dead")
         if dispatch

@@ -84,3 +84,10 @@ def test_wheels_with_servers_matter_only_without_own_servers(monkeypatch: pytest
     monkeypatch.setattr(checks, "WHEELS", {"embedded": ("no-such-wheel",), "handlers": ("pytest",)})
     assert ill([*checks.wheels(Settings())]) == [("warn", "not installed: no-such-wheel")]
     assert ill([*checks.wheels(Settings(database_url=URL, redis_url="redis://r"))]) == []
+
+
+def test_a_variable_that_nothing_reads_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of the commands themselves are none of them."""
+    for name in ("MILLSTREAM_URL", "MILLSTREAM_API_KEY", "MILLSTREAM_PROT"):
+        monkeypatch.setenv(name, "x")
+    assert ill([*checks.unknown_settings()]) == [("warn", "nothing reads MILLSTREAM_PROT")]
