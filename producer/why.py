@@ -93,6 +93,9 @@ def _due_later(facts: Facts) -> Why:
 def _without_worker(facts: Facts) -> Why | None:
     if facts.workers == 0:
         return Why("no_worker", "no worker is alive; start one with `python -m consumer`", {})
+    if facts.serving == 0:
+        sentence = f"no live worker serves the queue {facts.queue} ({_workers(facts.workers)} serve{'s' * (facts.workers == 1)} others)"
+        return Why("no_worker_for_queue", sentence, {"queue": facts.queue})
     if facts.able == 0:
         named = ", ".join(facts.types[:MOST_NAMED]) + (", ..." if len(facts.types) > MOST_NAMED else "")
         sentence = f"no live worker handles the type {facts.type}; {_workers(facts.workers)} handle{'s' * (facts.workers == 1)}: {named}"

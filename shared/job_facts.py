@@ -34,7 +34,8 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_at: datetime | None  # when that worker was last heard of
     lease_seconds: float | None
     workers: int  # that live
-    able: int  # of them, those that know its type
+    serving: int  # of them, those that serve its queue
+    able: int  # of these, those that know its type
     willing: int  # of these, those that do not end just now
     types: list[str]  # that live workers know
     ahead: int

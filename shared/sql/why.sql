@@ -6,11 +6,11 @@ SELECT jobs.id::text, jobs.type, jobs.queue, jobs.status::text, jobs.reason, job
        jobs.run_at, jobs.expires_at, jobs.started_at, jobs.finished_at, jobs.cancel_requested, jobs.worker,
        false AS paused,
        coalesce(leases.id IS NOT NULL AND leases.dead_at IS NULL, false) AS lease_alive, leases.heartbeat_at,
-       leases.seconds AS lease_seconds, live.workers, live.able, live.willing, live.types, ahead.n AS ahead, ahead.more AS ahead_more, now() AS now
+       leases.seconds AS lease_seconds, live.workers, live.serving, live.able, live.willing, live.types, ahead.n AS ahead, ahead.more AS ahead_more, now() AS now
 FROM jobs
 LEFT JOIN leases ON leases.id = jobs.lease_id
 CROSS JOIN LATERAL (
-    SELECT count(*) AS workers, count(*) FILTER (WHERE jobs.type = ANY(types)) AS able,
+    SELECT count(*) AS workers, count(*) AS serving, count(*) FILTER (WHERE jobs.type = ANY(types)) AS able,
            count(*) FILTER (WHERE jobs.type = ANY(types) AND NOT draining) AS willing,
            coalesce((SELECT array_agg(DISTINCT type ORDER BY type) FROM leases, unnest(types) AS type
                      WHERE dead_at IS NULL AND heartbeat_at > now() - make_interval(secs => seconds)), '{}') AS types

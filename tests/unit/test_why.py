@@ -22,7 +22,7 @@ def known(**others: Any) -> Facts:
         "id": "1", "type": "csv.generate", "queue": "default", "status": "PENDING", "reason": None, "error": None,
         "attempts": 0, "failures": 0, "max_attempts": 4, "run_at": ago(3), "expires_at": None, "started_at": None, "finished_at": None,
         "cancel_requested": False, "worker": None, "paused": False, "lease_alive": False, "heartbeat_at": None, "lease_seconds": None,
-        "workers": 2, "able": 2, "willing": 2, "types": ["csv.generate"], "ahead": 0, "ahead_more": False, "now": NOW,
+        "workers": 2, "serving": 2, "able": 2, "willing": 2, "types": ["csv.generate"], "ahead": 0, "ahead_more": False, "now": NOW,
     }  # fmt: skip
     return Facts(**usual | others)
 
@@ -32,8 +32,8 @@ RUNS |= {"lease_alive": True, "heartbeat_at": ago(1), "lease_seconds": 10.0}
 DOING = "running since 2026-01-31T11:59:55Z on worker w1 (attempt 2)"
 SILENT = "has been silent since 2026-01-31T11:59:54Z: without a sign of life the job is taken over at 2026-01-31T12:00:04Z"
 SPENT = "attempt 5, failure 4 of 4) and is in the dead-letter queue"
-NOBODY: dict[str, Any] = {"workers": 0, "able": 0, "willing": 0, "types": []}
-LOST: dict[str, Any] = {"workers": 1, "able": 0, "willing": 0, "types": ["a", "b"]}
+NOBODY: dict[str, Any] = {"workers": 0, "serving": 0, "able": 0, "willing": 0, "types": []}
+LOST: dict[str, Any] = {"workers": 1, "serving": 1, "able": 0, "willing": 0, "types": ["a", "b"]}
 
 CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("next", {}, "next", "waits for a free worker; it is next in line, due since 2026-01-31T11:59:57Z"),
@@ -59,6 +59,12 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ("paused", {"paused": True, **NOBODY}, "queue_paused", "the queue default is paused"),
     ("nobody", NOBODY, "no_worker", "no worker is alive; start one with `python -m consumer`"),
     ("deferred", {**NOBODY, "run_at": ago(-15)}, "no_worker", "no worker is alive; start one with `python -m consumer`"),
+    (
+        "not served",
+        {"serving": 0, "able": 0},
+        "no_worker_for_queue",
+        "no live worker serves the queue default (2 live workers serve others)",
+    ),
     ("not able", LOST, "no_worker_for_type", "no live worker handles the type csv.generate; 1 live worker handles: a, b"),
     ("ending", {"willing": 0}, "workers_draining", "2 live workers could run it, but are about to end"),
     (
