@@ -1,4 +1,4 @@
-"""The `millstream` command. One file a command; each has `add_to(commands)`, which sets its `run(args) -> exit code`.
+"""The `millstream` command. A file for a command or a few alike; each has `add_to(commands)`, which sets `run(args) -> exit code`.
 
 Exit codes: 0 ok, 1 failed, 2 usage or configuration, 69 something that we depend on is unavailable, 130 interrupted.
 """
@@ -7,10 +7,10 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from cli import docs, env, migrate, up
+from cli import dlq, docs, doctor, env, jobs, migrate, overview, queues, schedules, submit, top, up
 from shared.errors import ConfigError, MillstreamError, UnavailableError
 
-COMMANDS = (up, env, migrate, docs)
+COMMANDS = (up, env, migrate, submit, jobs, overview, top, dlq, queues, schedules, doctor, docs)
 EX_UNAVAILABLE = 69  # sysexits.h
 
 

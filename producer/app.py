@@ -11,16 +11,22 @@ from producer.backlog import Backlog
 from producer.body import MAX_BULK_BYTES
 from producer.catalog import REFRESH_SECONDS, Catalog
 from producer.connections import BoundedConnections
+from producer.dialect import Dialect
+from producer.dlq_api import DlqApi
 from producer.guard import Guard, no_route
 from producer.jobs_api import JobsApi
 from producer.live import Live
+from producer.openapi import OpenApi
 from producer.publisher import Publisher
 from producer.queue_api import QueueApi
 from producer.queues_api import QueuesApi
 from producer.schedules_api import SchedulesApi
 from producer.submit import Submitter
+from producer.types_api import TypesApi
+from producer.why_api import WhyApi
 from shared.broker import Broker
 from shared.database import Database, Databases
+from shared.dlq_store import DlqStore
 from shared.errors import UnavailableError
 from shared.job_store import JobStore
 from shared.job_views import JobViews
@@ -73,7 +79,9 @@ class Producer:
         )
         queues_api = QueuesApi(QueueStore(self._readers.any()), self._broker)
         schedules_api = SchedulesApi(ScheduleStore(self._readers.any()), self._catalog, self._publisher, self._backlog)
-        areas = (queue_api, queues_api, jobs_api, schedules_api, self._live.streams)
+        dlq_api = DlqApi(views, DlqStore(self._readers.any()), self._publisher, self._broker)
+        others = (WhyApi(self._readers), TypesApi(self._readers), Dialect(jobs_api, views), OpenApi(), self._live.streams)
+        areas = (queue_api, queues_api, dlq_api, jobs_api, schedules_api, *others)
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):

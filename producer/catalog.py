@@ -1,13 +1,13 @@
 """The job types that consumers have published, with validators compiled once each."""
 
 import asyncio
-import difflib
 import time
 from typing import Any
 
 import jsonschema_rs
 import msgspec
 
+from producer.near_names import near_names
 from producer.problems import ProblemError, invalid
 from shared.catalog_store import known_types
 from shared.database import Databases
@@ -97,7 +97,7 @@ class Catalog:
     def _unknown(self, name: str) -> ProblemError:
         if not self.loaded:
             return ProblemError(503, "the catalog of job types is not loaded yet", retry_after=1)
-        near = difflib.get_close_matches(name, self._names, n=3, cutoff=0.5)
+        near = near_names(name, self._names)
         hint = f"did you mean {' or '.join(near)}?" if near else f"known types: {', '.join(sorted(self._names)[:20]) or 'none'}"
         detail = f"no consumer has published the type {name[:100]!r}; {hint}"
         return ProblemError(422, detail, errors=[{"pointer": "/type", "detail": detail}])

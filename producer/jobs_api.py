@@ -3,28 +3,26 @@
 import asyncio
 import time
 from collections.abc import Sequence
-from datetime import UTC
 from typing import Any
 
 import msgspec
 from aiohttp import hdrs, web
 
-from producer import cursor, requests
+from producer import listing, requests
 from producer.accepted import accepted
 from producer.backlog import Backlog
 from producer.body import job_items, json_body
 from producer.catalog import Catalog
 from producer.live import Live
 from producer.prefer import PREFER
-from producer.problems import ProblemError, invalid, not_found
+from producer.problems import ProblemError, not_found
 from producer.publisher import Publisher
 from producer.submit import KeyReusedError, Submitter
 from shared.broker import Broker
 from shared.errors import BrokerUnavailableError
 from shared.ids import parse_id
 from shared.job_store import JobStore
-from shared.job_views import Filter, JobView, JobViews
-from shared.keys import PRIORITIES
+from shared.job_views import JobView, JobViews
 from shared.lifecycle import Status
 from shared.log import get_log
 from shared.models import NewJob
@@ -33,8 +31,6 @@ log = get_log()
 
 MOST_BULK_JOBS = 10_000
 MOST_ERRORS = 100
-MOST_LISTED = 1000
-DEFAULT_LISTED = 50
 IDEMPOTENCY_KEY = "Idempotency-Key"
 _encode = msgspec.json.encode
 
@@ -74,7 +70,6 @@ class JobsApi:
             ("POST", "/jobs", self.submit),
             ("POST", "/jobs/bulk", self.submit_bulk),
             ("GET", "/jobs", self.page),
-            ("GET", "/jobs/dead", self.dead),
             ("GET", "/jobs/{id}", self.get),
             ("GET", "/jobs/{id}/status", self.status),
             ("GET", "/jobs/{id}/attempts", self.attempts),
@@ -108,6 +103,12 @@ class JobsApi:
         replayed = await self._submit_all(jobs) if jobs else {}
         ids = [replayed.get(job.id, job.id) for job in jobs]
         return answer({"ids": ids, "count": len(ids)}, 202)
+
+    async def take(self, body: bytes, key: str | None = None) -> tuple[NewJob, str]:
+        """Submit the job of `body` for who answers in words of its own; return it, and the id of the job that stands for it."""
+        self._backlog.check()
+        job = await self._parsed(body, key)
+        return job, (await self._submitter.submit((job,))).get(job.id, job.id)
 
     async def _submit_all(self, jobs: Sequence[NewJob]) -> dict[str, str]:
         try:
@@ -186,20 +187,10 @@ class JobsApi:
 
     async def page(self, request: web.Request) -> web.Response:
         """GET /jobs."""
-        wanted, limit = _filter(request.query)
-        return self._answer_page(await self._views.page(wanted, limit + 1), limit)
-
-    async def dead(self, request: web.Request) -> web.Response:
-        """GET /jobs/dead: what is dead-lettered, newest first."""
-        wanted, limit = _filter(request.query, allowed=("limit", "cursor"))
-        return self._answer_page(await self._views.dead(wanted.before_id, limit + 1), limit)
-
-    def _answer_page(self, views: Sequence[JobView], limit: int) -> web.Response:
-        more = len(views) > limit
-        return answer({"jobs": views[:limit], "next_cursor": cursor.encode(views[limit - 1].id) if more else None})
+        return answer(listing.page_body(await self._views.page(*listing.wanted(request.query))))
 
     async def _found(self, request: web.Request) -> JobView:
-        job_id = _job_id(request)
+        job_id = job_id_of(request)
         view = await self._views.get(job_id)
         if view is None:
             raise not_found(f"job {job_id}")
@@ -209,7 +200,7 @@ class JobsApi:
 
     async def retry(self, request: web.Request) -> web.Response:
         """POST /jobs/{id}/retry: FAILED or CANCELLED -> PENDING."""
-        job_id = _job_id(request)
+        job_id = job_id_of(request)
         replayed = await self._jobs.replay([job_id])
         if not replayed:
             view = await self._found(request)
@@ -223,7 +214,7 @@ class JobsApi:
 
     async def cancel(self, request: web.Request) -> web.Response:
         """POST /jobs/{id}/cancel: 200 when it is cancelled, 202 when it is running and has been asked to stop."""
-        job_id = _job_id(request)
+        job_id = job_id_of(request)
         for _ in range(3):  # it may begin to run, or go back to waiting, between two looks
             if await self._jobs.cancel([job_id]):
                 self._news.put(Status.CANCELLED, [job_id])
@@ -251,7 +242,8 @@ class JobsApi:
             log.warning("letter_not_removed", job_id=job_id, error=str(error))
 
 
-def _job_id(request: web.Request) -> str:
+def job_id_of(request: web.Request) -> str:
+    """Return the id in the path. Raises ProblemError (404) when it is none."""
     text = request.match_info["id"]
     job_id = parse_id(text)
     if job_id is None:
@@ -272,47 +264,3 @@ def _most_useful(errors: list[dict[str, Any]]) -> list[dict[str, Any]]:
             kept.append(error)
         seen.add(error["index"])
     return kept
-
-
-_FILTERS = ("status", "type", "queue", "priority", "tag", "q", "created_after", "created_before", "schedule", "limit", "cursor")
-
-
-def _filter(query: Any, allowed: Sequence[str] = _FILTERS) -> tuple[Filter, int]:
-    _check_names(query, allowed)
-    given = {name: value for name, value in query.items() if name not in {"limit", "cursor"}}
-    if any("\x00" in value or not _is_text(value) for value in given.values()):
-        raise invalid("a parameter must be text in UTF-8 without NUL")
-    if "status" in given:
-        given["status"] = given["status"].upper().split(",")
-    if given.get("priority", "normal") not in PRIORITIES:
-        raise invalid(f"priority must be one of {', '.join(PRIORITIES)}", "/priority")
-    if "cursor" in query:
-        given["before_id"] = cursor.decode(query["cursor"])
-    try:
-        wanted = msgspec.convert(given, Filter, strict=False)
-        for moment in (wanted.created_after, wanted.created_before):
-            _ = moment and moment.astimezone(UTC)  # the first and last hours of the calendar have no UTC
-    except (msgspec.ValidationError, OverflowError) as error:
-        raise invalid(f"{error}; times look like 2026-01-31T12:00:00Z, and in a URL + is written %2B") from error
-    return wanted, _limit(query.get("limit", str(DEFAULT_LISTED)))
-
-
-def _check_names(query: Any, allowed: Sequence[str]) -> None:
-    if unknown := [name for name in query if name not in allowed]:
-        raise invalid(f"unknown parameter {unknown[0][:50]!r}; known: {', '.join(allowed)}")
-    if twice := [name for name in query if len(query.getall(name)) > 1]:
-        raise invalid(f"the parameter {twice[0]} is given twice; several states are written status=PENDING,FAILED", f"/{twice[0]}")
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _limit(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and len(text) < 9 and 1 <= int(text) <= MOST_LISTED):
-        raise invalid(f"limit must be from 1 to {MOST_LISTED}", "/limit")
-    return int(text)

@@ -1,6 +1,7 @@
 """The catalog of job types in PostgreSQL: consumers publish it, producers validate against it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -30,3 +31,12 @@ async def known_types(database: Database) -> list[TypeInfo]:
     decode = msgspec.json.decode
     rows = await database.fetch(SQL["types"])
     return [TypeInfo(row["type"], list(row["aliases"]), decode(row["schema"]), decode(row["defaults"])) for row in rows]
+
+
+async def living_types(database: Database) -> list[dict[str, Any]]:
+    """Every type that was ever published, with the number of live workers that run it."""
+    raw = ("schema", "defaults")
+    return [
+        {name: msgspec.Raw(value) if name in raw else value for name, value in row.items()}
+        for row in await database.fetch(SQL["living_types"])
+    ]

@@ -14,6 +14,7 @@ from shared.models import Moment, RawJson
 from shared.queries import load
 
 SQL = load("views")
+MOST_PAGE_BYTES = 8 * 1024 * 1024
 CLOCK_SKEW_SECONDS = 3600.0  # ids are made by producers' clocks, created_at by PostgreSQL's
 
 
@@ -70,7 +71,18 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
     created_after: Moment | None = None
     created_before: Moment | None = None
     schedule: str | None = None
+    reason: str | None = None
+    dead_after: Moment | None = None  # of dead-lettered jobs; the end of others counts, too
+    dead_before: Moment | None = None
+    ids: Sequence[str] | None = None
     before_id: str | None = None
+
+
+class Page(msgspec.Struct, frozen=True):
+    """Some jobs, and whether there are more behind them."""
+
+    jobs: list[JobView]
+    more: bool
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -91,6 +103,10 @@ _CONDITIONS = {
     "created_after": "created_at >= {}",
     "created_before": "created_at < {}",
     "schedule": "id IN (SELECT job_id FROM schedule_runs WHERE schedule = {})",
+    "reason": "reason = {}",
+    "dead_after": "finished_at >= {}",
+    "dead_before": "finished_at < {}",
+    "ids": "id = ANY({}::uuid[])",
     "before_id": "id < {}::uuid",
 }
 
@@ -110,17 +126,13 @@ class JobViews:
         """Return every attempt, oldest first."""
         return [AttemptView(*row) for row in await self._any().fetch(SQL["attempts"], job_id)]
 
-    async def page(self, wanted: Filter, limit: int) -> list[JobView]:
-        """Return up to `limit` jobs, newest first."""
-        conditions, args = _where(wanted)
-        query = f"SELECT {SQL['columns']} FROM jobs WHERE {conditions} ORDER BY id DESC LIMIT ${len(args) + 1}"  # noqa: S608 - only placeholders
-        return [_view(row) for row in await self._any().fetch(query, *args, limit)]
-
-    async def dead(self, before_id: str | None, limit: int) -> list[JobView]:
-        """Return up to `limit` dead-lettered jobs, newest first."""
-        ids = [row[0] for row in await self._any().fetch(SQL["dead"], before_id, limit)]
-        rows = await self._any().fetch(f"SELECT {SQL['columns']} FROM jobs WHERE id = ANY($1::uuid[]) ORDER BY id DESC", ids)  # noqa: S608
-        return [_view(row) for row in rows]
+    async def page(self, wanted: Filter, limit: int) -> Page:
+        """Return up to `limit` jobs, newest first. A page of some MiB ends early: large jobs must not fill our memory."""
+        where, args = conditions(wanted)
+        query = SQL["page"].format(columns=SQL["columns"], where=where, limit=len(args) + 1, most=len(args) + 2)
+        rows = await self._any().fetch(query, *args, limit + 1, MOST_PAGE_BYTES)
+        jobs = [_view(row) for row in rows[:limit]]
+        return Page(jobs, more=bool(rows) and rows[0]["found"] > len(jobs))
 
     async def counts(self) -> Counts:
         """Return how many jobs there are."""
@@ -157,14 +169,15 @@ class JobViews:
         return self._databases.any()
 
 
-def _where(wanted: Filter) -> tuple[str, list[Any]]:
-    conditions, args = ["true"], []
+def conditions(wanted: Filter) -> tuple[str, list[Any]]:
+    """Return an SQL condition over `jobs` that finds what is wanted, and its arguments from $1 on."""
+    found, args = ["true"], []
     for name, condition in _CONDITIONS.items():
         value = getattr(wanted, name)
         if value is not None:
             args.append(value)
-            conditions.append(condition.format(f"${len(args)}"))
-    return " AND ".join(conditions + _shortcuts(wanted)), args
+            found.append(condition.format(f"${len(args)}"))
+    return " AND ".join(found + _shortcuts(wanted)), args
 
 
 def _shortcuts(wanted: Filter) -> list[str]:
@@ -187,6 +200,7 @@ def _raw(value: RawJson | None) -> msgspec.Raw | None:
 
 def _view(row: Row) -> JobView:
     values = dict(row)
+    values.pop("found", None)
     for name in ("payload", "result", "progress"):
         values[name] = _raw(values[name])
     values["tags"] = values["tags"] or []

@@ -205,9 +205,12 @@ def load(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings
     return settings
 
 
+OF_THE_CLIENT = ("MILLSTREAM_URL", "MILLSTREAM_API_KEY")  # read by the commands that talk to the API, see docs/cli.md
+
+
 def strangers(environ: Mapping[str, str]) -> list[str]:
     """Return the variables that begin like ours and that nothing reads, which are often typing errors."""
-    known = {variable(item.name) for item in fields(Settings)} | {"MILLSTREAM_PROBES"}
+    known = {variable(item.name) for item in fields(Settings)} | {"MILLSTREAM_PROBES", *OF_THE_CLIENT}
     return sorted(name for name in environ if name.startswith("MILLSTREAM_") and name not in known)
 
 

@@ -5,6 +5,16 @@ id::text, type, status::text, queue, priority::text, payload, attempts, failures
 worker, cancel_requested, run_at, created_at, started_at, finished_at, updated_at,
 (SELECT schedule FROM schedule_runs WHERE job_id = jobs.id) AS schedule, (SELECT tick FROM schedule_runs WHERE job_id = jobs.id) AS tick
 
+-- name: page
+-- Jobs newest first; `found` is how many were found, with those that are left out because the ones before them fill the page already.
+SELECT {columns}, found FROM (
+    SELECT *, count(*) OVER () AS found, sum(size) OVER (ORDER BY id DESC ROWS UNBOUNDED PRECEDING) - size AS before FROM (
+        SELECT *, octet_length(payload::text) + coalesce(octet_length(result::text), 0) + coalesce(octet_length(progress::text), 0) AS size
+        FROM jobs WHERE {where} ORDER BY id DESC LIMIT ${limit}
+    ) AS candidates
+) AS jobs
+WHERE before < ${most} ORDER BY id DESC;
+
 -- name: attempts
 -- The lost ones from the history, then the one that is running or won.
 SELECT attempt, worker, started_at, finished_at, outcome, error, traceback FROM attempts WHERE job_id = $1
@@ -51,11 +61,16 @@ FROM (
     WHERE status = 'COMPLETED' ORDER BY id DESC LIMIT 1000
 ) AS newest;
 
--- name: dead
-SELECT job_id::text FROM dead_letters WHERE ($1::uuid IS NULL OR job_id < $1) ORDER BY job_id DESC LIMIT $2;
-
 -- name: types
 SELECT type, aliases, schema, defaults FROM job_types;
+
+-- name: living_types
+-- `workers`: how many live workers run the type.
+SELECT type, aliases, schema, defaults, published_at, (
+    SELECT count(*) FROM leases
+    WHERE dead_at IS NULL AND heartbeat_at > now() - make_interval(secs => seconds) AND 'worker' = ANY(roles) AND job_types.type = ANY(types)
+) AS workers
+FROM job_types ORDER BY type;
 
 -- name: publish_types
 INSERT INTO job_types (type, aliases, schema, defaults)

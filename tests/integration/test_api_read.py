@@ -149,6 +149,23 @@ async def test_the_last_page_has_no_cursor(api: Api) -> None:
     assert (len(second["jobs"]), second["next_cursor"]) == (2, None)
 
 
+async def test_a_page_of_large_jobs_ends_early(api: Api, jobs: JobStore) -> None:
+    """However many are asked for, an answer has about 8 MiB; the cursor goes on behind it and no job is left out."""
+    made = [NewJob(id=new_id(), type="test.noop", payload=b'{"large":"%s"}' % (b"x" * 1_000_000)) for _ in range(20)]
+    for job in made:
+        await jobs.submit([job])
+    small = await api.submitted()
+    seen, sizes, query = [], [], "limit=1000"
+    while query:
+        page = await api.get(f"/jobs?{query}")
+        seen += [job["id"] for job in page.json["jobs"]]
+        sizes.append(len(page.body))
+        query = f"limit=1000&cursor={page.json['next_cursor']}" if page.json["next_cursor"] else ""
+    assert seen == [small, *(job.id for job in reversed(made))]
+    assert len(sizes) == 3
+    assert 8_000_000 < max(sizes) < 10_000_000
+
+
 async def test_a_cursor_that_was_tampered_with_is_refused(api: Api) -> None:
     """400 for every byte that is not ours."""
     await api.post("/jobs/bulk", [{"type": "test.noop"}] * 2)

@@ -1,0 +1,18 @@
+-- The dead-letter queue as a whole: what is done to many letters at a time.
+
+-- name: matching
+-- Ids of the dead jobs that are wanted, oldest first.
+SELECT id::text FROM jobs WHERE {where} ORDER BY id LIMIT ${limit};
+
+-- name: lock_letters
+-- Of these jobs, those that still have a letter. Until the end of the transaction nobody else can replay or purge them.
+SELECT job_id::text FROM dead_letters WHERE job_id = ANY($1::uuid[]) ORDER BY job_id FOR UPDATE;
+
+-- name: purge
+-- The end of dead jobs: row, letter, history. Wants the letters locked. Returns where they were in the DLQ stream.
+WITH letters AS (
+    SELECT job_id, entry_id FROM dead_letters WHERE job_id = ANY($1::uuid[])
+), gone AS (
+    DELETE FROM jobs USING letters WHERE jobs.id = letters.job_id AND jobs.status = 'FAILED' RETURNING jobs.id
+)
+SELECT gone.id::text, letters.entry_id FROM gone JOIN letters ON letters.job_id = gone.id;
