@@ -6,6 +6,7 @@ import signal
 
 from aiohttp import web
 
+from producer.artifacts_api import ArtifactsApi
 from producer.backlog import Backlog
 from producer.body import MAX_BULK_BYTES
 from producer.catalog import REFRESH_SECONDS, Catalog
@@ -15,6 +16,7 @@ from producer.jobs_api import JobsApi
 from producer.publisher import Publisher
 from producer.queue_api import QueueApi
 from producer.submit import Submitter
+from shared.artifacts import Artifacts
 from shared.broker import Broker
 from shared.database import Database, Databases
 from shared.errors import UnavailableError
@@ -54,10 +56,11 @@ class Producer:
         jobs_api = JobsApi(
             self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog
         )
+        artifacts_api = ArtifactsApi(views, Artifacts(self._settings))
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):
-            for method, path, handler in (*queue_api.routes(), *jobs_api.routes()):
+            for method, path, handler in (*queue_api.routes(), *jobs_api.routes(), *artifacts_api.routes()):
                 for verb in (method, *(("HEAD",) if method == "GET" else ())):
                     app.router.add_route(verb, prefix + path, guard.around(handler))
         app.router.add_route("*", "/{path:.*}", guard.around(no_route))

@@ -5,6 +5,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from consumer.artifact_access import artifacts_of
 from consumer.cells import cell
 from consumer.output_file import write_output
 from shared.jobs import Context, PermanentFailure, job
@@ -27,7 +28,7 @@ class Table(NamedTuple):
 
 @job("csv.generate", aliases=("csv-generation",))
 def generate(ctx: Context, payload: dict[str, Any]) -> dict[str, Any]:
-    """Write `output/<job-id>.csv`; return its path, the number of rows (without the header) and of bytes.
+    """Write `output/<job-id>.csv`; return its path, the number of rows (without the header) and of bytes, and the same file as artifact.
 
     `{"rows": [...], "columns": [...]}` is a table of objects or of lists; any other object becomes rows of `key,value`.
     """
@@ -35,7 +36,8 @@ def generate(ctx: Context, payload: dict[str, Any]) -> dict[str, Any]:
     _check_size(table)
     folder = ctx.resources["settings"].output_dir
     path, size = write_output(folder, ctx.job_id, ctx.attempt, ".csv", _encoded(table))
-    return {"path": str(path), "rows": table.row_count, "bytes": size}
+    kept = artifacts_of(ctx).put(ctx.job_id, path.name, path)
+    return {"path": str(path), "rows": table.row_count, "bytes": size, "artifact": kept.as_dict()}
 
 
 def _table(payload: dict[str, Any]) -> Table:

@@ -69,5 +69,8 @@ WITH old AS (
 )
 SELECT letters.entry_id FROM gone LEFT JOIN letters ON letters.job_id = gone.id;
 
+-- name: existing
+SELECT id::text FROM jobs WHERE id = ANY($1::uuid[]);
+
 -- name: forget_keys
 DELETE FROM idempotency_keys WHERE key IN (SELECT key FROM idempotency_keys WHERE expires_at < now() LIMIT $1);
