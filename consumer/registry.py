@@ -16,7 +16,12 @@ from shared.settings import Settings
 
 __all__ = ["Registry", "load"]
 
-BUILT_IN = ("consumer.handlers.csv_generate", "consumer.handlers.email_send", "consumer.handlers.image_resize")
+BUILT_IN = (
+    "consumer.handlers.csv_generate",
+    "consumer.handlers.email_send",
+    "consumer.handlers.image_resize",
+    "consumer.handlers.report_generate",
+)
 TEST_TYPES = "consumer.handlers.test_types"
 
 
