@@ -68,7 +68,7 @@ def _axes(chart: Chart, width: float) -> Any:
 def _paint(axes: Any, kind: str, index: int) -> None:
     if kind == "bar":
         axes.bars[index].fillColor = _color(index)
-        axes.bars[index].strokeWidth = 0
+        axes.bars[index].strokeColor = None
     else:
         axes.lines[index].strokeColor = _color(index)
         axes.lines[index].strokeWidth = 1.5
