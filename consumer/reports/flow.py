@@ -64,8 +64,10 @@ class Lines(Flowable):
 
     def draw(self) -> None:
         """Draw it, its upper end at the top."""
-        for number, line in enumerate(reversed(self._lines or [])):
-            draw_line(self.canv, self._face, line, x=0, y=number * self._leading + 0.3 * self._size, size=self._size)
+        lines = self._lines or []
+        top = len(lines) * self._leading
+        for number, line in enumerate(lines, start=1):  # from the top: readers copy text in the order in which it was drawn
+            draw_line(self.canv, self._face, line, x=0, y=top - number * self._leading + 0.3 * self._size, size=self._size)
 
 
 class TableStyle(NamedTuple):

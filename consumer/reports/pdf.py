@@ -20,7 +20,7 @@ _MARGIN = 18 * mm
 _TITLE, _HEADING, _TEXT, _SMALL = 18.0, 13.0, 10.0, 8.0
 _PORTRAIT_COLUMNS = 6  # tables with more turn the pages
 _COLUMNS_A_TABLE = 12  # more than those are unreadable side by side: the others follow below
-_SAMPLED_ROWS = 100
+_SAMPLED_ROWS = 200
 _NARROWEST, _WIDEST = 30.0, 220.0
 _TOGETHER = 60.0  # a heading does not stay alone above the end of a page
 
@@ -40,7 +40,7 @@ def document(content: Content, check: Callable[[], None] = lambda: None) -> tupl
         x = size[0] - _MARGIN - typeface().width(text, _SMALL)
         draw_line(canvas, typeface(), text, x=x, y=_MARGIN / 2, size=_SMALL)
 
-    paper.addPageTemplates(PageTemplate("page", [frame], onPage=number_page))
+    paper.addPageTemplates(PageTemplate("page", [frame], onPageEnd=number_page))
     paper.build([*_flowables(content, width)])
     return buffer.getvalue(), paper.page
 
@@ -86,7 +86,8 @@ def _widths(grid: Grid, columns: range, width: float) -> list[float]:
 
 
 def _wanted(grid: Grid, column: int) -> float:
-    texts = [shown(row[column]) for row in grid.rows[:_SAMPLED_ROWS]]
+    step = max(1, len(grid.rows) // _SAMPLED_ROWS)  # from everywhere: what grows from row to row is widest at the end
+    texts = [shown(row[column]) for row in (*grid.rows[::step], *grid.rows[-1:])]
     widest = max((typeface().width(clean(text[:80]), _SMALL) for text in texts), default=0.0)
     name = typeface(bold=True).width(clean(grid.header[column][:80]), _SMALL) if grid.header else 0.0
     return min(_WIDEST, max(_NARROWEST, widest + 8, name + 8))

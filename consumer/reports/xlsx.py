@@ -122,7 +122,7 @@ def _write(sheet: Any, row: int, column: int, value: Cell) -> None:
 
 
 def _widths(grid: Grid) -> list[float]:
-    sample = [*([grid.header] if grid.header else []), *grid.rows[:_SAMPLED_ROWS]]
+    sample = [*([grid.header] if grid.header else []), *grid.rows[:: max(1, len(grid.rows) // _SAMPLED_ROWS)]]
     return [min(_WIDEST, 2 + max((len(str(row[column])) for row in sample), default=8)) for column in range(grid.column_count)]
 
 
