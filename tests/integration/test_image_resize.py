@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -13,7 +15,7 @@ from consumer.handlers.image_resize import MAX_SOURCE_BYTES
 from consumer.runtime import Consumer
 from producer.app import Producer
 from shared.artifacts import Artifacts
-from shared.errors import ArtifactMissingError, PermanentFailure
+from shared.errors import ArtifactMissingError, PermanentFailure, RetryAfter
 from shared.ids import new_id
 from shared.settings import Settings
 from tests.support.eventually import eventually
@@ -93,6 +95,38 @@ async def test_a_source_that_never_will_be_one(tmp_path: Path, source: Any, reas
     with pytest.raises((PermanentFailure, msgspec.ValidationError), match=reason):
         await resize(tmp_path, source=source, width=10)
     assert files_below(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        (200, None),
+        (404, PermanentFailure),
+        (403, PermanentFailure),
+        (429, RetryAfter),
+        (408, RetryAfter),
+        (500, RetryAfter),
+        (304, RetryAfter),
+    ],
+)
+async def test_what_a_web_server_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, expected: type[Exception] | None
+) -> None:
+    """200 is a picture, a 4xx final unless the server means: later; everything else may pass."""
+    asked = []
+
+    def fetch_blocking(method: str, url: str, *, max_bytes: int, timeout: float) -> SimpleNamespace:
+        asked.append((method, url, max_bytes, timeout > 0))
+        return SimpleNamespace(status=status, body=PNG)
+
+    monkeypatch.setitem(sys.modules, "consumer.outgoing", SimpleNamespace(fetch_blocking=fetch_blocking))
+    url = "HTTPS://example.org/a.png"
+    if expected is None:
+        assert (await resize(tmp_path, source=url, width=10))["height"] == 5
+    else:
+        with pytest.raises(expected, match=f"answered {status}"):
+            await resize(tmp_path, source=url, width=10)
+    assert asked == [("GET", url, MAX_SOURCE_BYTES, True)]
 
 
 async def test_the_source_limit_from_both_sides(tmp_path: Path) -> None:
