@@ -70,10 +70,12 @@ class ArtifactsApi:
             raise not_found(f"artifact {name[:100]!a} of job {job_id[:100]!a}") from None
 
     async def _send(self, request: web.Request, response: web.StreamResponse, job_id: str, found: Found, span: Span) -> None:
-        """A store that fails half-way can only be told by a connection that breaks before the last byte."""
+        """A store that fails half-way can only be told by a connection that breaks before the last byte. A client may just go."""
         try:
             async for chunk in self._artifacts.chunks_async(job_id, found, span.start, span.end):
                 await response.write(chunk)
+        except ConnectionError:
+            return
         except (ArtifactMissingError, UnavailableError) as error:
             log.warning("artifact_broken_off", job_id=job_id, name=found.artifact.name, error=str(error))
             response.force_close()

@@ -39,18 +39,18 @@ class ArtifactPlaces:
         if self._store.folder is not None:
             await asyncio.to_thread(_remove_folders, self._store.folder, sorted(found))
             return
-        import obstore  # noqa: PLC0415
+        bucket = await self._bucket()
+        import obstore  # noqa: PLC0415 - loaded in a thread, by opening the bucket
 
-        places = [place for job_id in sorted(found) for place in found[job_id]]
-        if places:
+        if places := [place for job_id in sorted(found) for place in found[job_id]]:
             with translated("a page of old artifacts"):
-                await obstore.delete_async(await self._bucket(), places)
+                await obstore.delete_async(bucket, places)
 
     async def _keys(self, after: str, before: str, limit: int) -> dict[str, list[str]]:
+        bucket = await self._bucket()
         import obstore  # noqa: PLC0415
 
         found: dict[str, list[str]] = {}
-        bucket = await self._bucket()
         with translated("the list of artifacts"):
             pages = obstore.list(bucket, offset=(after and after + _AFTER_SLASH) or None, chunk_size=_LISTED_AT_ONCE)
             async for page in pages:

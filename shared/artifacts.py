@@ -92,14 +92,14 @@ class Artifacts:
         except ArtifactMissingError:
             return
 
-    # The same for async handlers and for the API
+    # The same for async handlers and for the API. The library is loaded in a thread, by opening the store: not in the event loop.
 
     async def put_async(self, job_id: str, name: str, data: bytes | Path) -> Artifact:
         """Like `put`."""
-        import obstore  # noqa: PLC0415
-
         place, size = key(job_id, name), self._checked_size(name, data)
         store = await self._opened(writing=True)
+        import obstore  # noqa: PLC0415
+
         with translated(place):
             await obstore.put_async(store, place, data, **self._how(name))
             await asyncio.to_thread(self._sync, place)
@@ -107,21 +107,21 @@ class Artifacts:
 
     async def get_async(self, job_id: str, name: str, max_bytes: int | None = None) -> bytes:
         """Like `get`."""
-        import obstore  # noqa: PLC0415
-
         place = key(job_id, name)
         store = await self._opened()
+        import obstore  # noqa: PLC0415
+
         with translated(place):
             got = await obstore.get_async(store, place)
             return bytes(await _at_most(max_bytes, got, place).bytes_async())
 
     async def list_async(self, job_id: str) -> Sequence[Artifact]:
         """Like `list`."""
-        import obstore  # noqa: PLC0415
-
         prefix = _prefix(job_id)
         try:
             store = await self._opened()
+            import obstore  # noqa: PLC0415
+
             with translated(prefix):
                 return _listed(job_id, await obstore.list(store, prefix).collect_async())
         except ArtifactMissingError:
@@ -129,11 +129,11 @@ class Artifacts:
 
     async def delete_async(self, job_id: str, name: str) -> None:
         """Like `delete`."""
-        import obstore  # noqa: PLC0415
-
         place = key(job_id, name)
         try:
             store = await self._opened()
+            import obstore  # noqa: PLC0415
+
             with translated(place):
                 await obstore.delete_async(store, place)
         except ArtifactMissingError:
@@ -141,20 +141,20 @@ class Artifacts:
 
     async def find_async(self, job_id: str, name: str) -> Found:
         """Return what is known of an artifact without reading it. Raises ArtifactMissingError."""
-        import obstore  # noqa: PLC0415
-
         place = key(job_id, name)
         store = await self._opened()
+        import obstore  # noqa: PLC0415
+
         with translated(place):
             meta = await obstore.head_async(store, place)
         return Found(artifact(job_id, name, meta["size"]), meta["e_tag"], meta["last_modified"])
 
     async def chunks_async(self, job_id: str, found: Found, start: int, end: int) -> AsyncIterator[bytes]:
         """Yield the bytes from `start` up to `end` of what was found. An artifact that was overwritten since then is an error."""
-        import obstore  # noqa: PLC0415
-
         place = key(job_id, found.artifact.name)
         store = await self._opened()
+        import obstore  # noqa: PLC0415
+
         with translated(place):
             got = await obstore.get_async(store, place, options={"range": (start, end), "if_match": found.version})
             async for chunk in got.stream(min_chunk_size=_CHUNK_BYTES):

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import quote
 
 import aiohttp
@@ -186,6 +187,36 @@ async def test_files_of_a_bucket(in_a_bucket: tuple[Api, Artifacts, S3Server]) -
         assert "artifacts" in answer.problem(503)["detail"]
         assert answer.headers["Retry-After"]
     assert (await api.submit()).status == 202, "jobs are accepted all the same"
+
+
+async def test_a_client_that_goes_half_way(
+    api: Api,
+    kept: tuple[str, Artifacts],
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It is no error of ours, and the file is read no further."""
+    job_id, artifacts = kept
+    await artifacts.put_async(job_id, "large", bytes(40 << 20))  # more than sockets hold
+    ended = asyncio.Event()
+    whole = Artifacts.chunks_async
+
+    async def watched(self: Artifacts, *args: Any) -> AsyncIterator[bytes]:
+        try:
+            async for chunk in whole(self, *args):
+                yield chunk
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(Artifacts, "chunks_async", watched)
+    reader, writer = await asyncio.open_connection(settings.host, settings.port)
+    writer.write(f"GET {path(job_id, 'large')} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+    writer.transport.abort()
+    await asyncio.wait_for(ended.wait(), 10)
+    assert (await api.get(path(job_id))).body == CONTENT
+    assert "request_failed" not in capsys.readouterr().out
 
 
 async def test_a_store_that_fails_half_way(api: Api, kept: tuple[str, Artifacts], monkeypatch: pytest.MonkeyPatch) -> None:
