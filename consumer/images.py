@@ -148,7 +148,7 @@ def _padded(image: "Image", size: tuple[int, int]) -> "Image":
     scale = min(size[0] / image.width, size[1] / image.height)
     inner = _stretched(image, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
     canvas = Image.new("RGBA", size, (0, 0, 0, 0))
-    canvas.paste(inner.convert("RGBA"), ((size[0] - inner.width) // 2, (size[1] - inner.height) // 2))
+    canvas.paste(inner, ((size[0] - inner.width) // 2, (size[1] - inner.height) // 2))
     return canvas
 
 

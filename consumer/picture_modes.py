@@ -26,9 +26,9 @@ def for_format(image: "Image", chosen: str) -> "Image":
         return image
     from PIL import Image  # noqa: PLC0415
 
-    above = image.convert("RGBA")
-    white = Image.new("RGBA", above.size, (255, 255, 255, 255))
-    return Image.alpha_composite(white, above).convert("RGB")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image.getchannel("A"))
+    return white
 
 
 def _plain(image: "Image") -> "Image":

@@ -6,13 +6,13 @@ import msgspec
 from msgspec import Meta
 
 from consumer.artifact_access import artifacts_of
+from consumer.cpu_bound import EXECUTOR
 from consumer.images import MAX_SIDE, Fit, Format, Wish, resized
 from consumer.sources import ArtifactSource, bytes_of
-from shared.jobs import Context, Executor, PermanentFailure, job
+from shared.jobs import Context, PermanentFailure, job
 
 MAX_SOURCE_BYTES = 20 * 1024 * 1024
 TIMEOUT_SECONDS = 120.0
-EXECUTOR: Executor = "thread"
 
 _SOURCE = r"^(artifact:|[hH][tT][tT][pP][sS]?://|[dD][aA][tT][aA]:)"  # a schema knows no flag for it
 Side = Annotated[int, Meta(ge=1, le=MAX_SIDE)]

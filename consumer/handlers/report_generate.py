@@ -3,12 +3,12 @@
 from typing import Any
 
 from consumer.artifact_access import artifacts_of
+from consumer.cpu_bound import EXECUTOR
 from consumer.reports.content import Content, content_of
 from consumer.reports.payload import Report
-from shared.jobs import Context, Executor, job
+from shared.jobs import Context, job
 
 TIMEOUT_SECONDS = 300.0
-EXECUTOR: Executor = "thread"
 
 
 @job("report.generate", aliases=("generateReport",), executor=EXECUTOR, timeout=TIMEOUT_SECONDS)
