@@ -10,6 +10,7 @@ from cli import preflight
 from cli.local_stack import LocalStack
 from cli.signals import Signals
 from shared import log, stack
+from shared.artifact_store import ArtifactStore
 from shared.settings import Settings, load, variable
 
 
@@ -30,6 +31,8 @@ def run(args: argparse.Namespace) -> int:
     data_dir = settings.data_dir.absolute()
     preflight.check_folder(data_dir, "data", "data_dir")
     preflight.check_folder(settings.output_dir.absolute(), "output", "output_dir")
+    if folder := ArtifactStore(settings).folder:
+        preflight.check_folder(folder.absolute(), "artifacts", "artifacts_url")
     with stack.hold(data_dir), Signals() as signals:
         preflight.check_port(settings)
         return LocalStack(settings, signals).run(consumers=args.consumers, producers=args.producers)

@@ -1,5 +1,7 @@
 """Keeps house: sums up counters, forgets what is older than the retention."""
 
+from consumer.artifact_sweep import ArtifactSweep
+from shared.artifact_store import ArtifactStore
 from shared.broker import Broker
 from shared.dispatch_store import DispatchStore
 from shared.lease_store import LeaseStore
@@ -17,6 +19,7 @@ class Janitor:
         self._dispatch = dispatch
         self._leases = leases
         self._broker = broker
+        self._artifacts = ArtifactSweep(ArtifactStore(settings), dispatch, self._retention_seconds)
 
     async def step(self) -> None:
         """One round."""
@@ -27,3 +30,4 @@ class Janitor:
             pass
         await self._dispatch.forget_keys()
         await self._leases.forget_dead()
+        await self._artifacts.step()  # last: a bucket that does not answer delays nothing else

@@ -16,7 +16,13 @@ from shared.settings import Settings
 
 __all__ = ["Registry", "load"]
 
-BUILT_IN = ("consumer.handlers.csv_generate", "consumer.handlers.email_send", "consumer.handlers.webhook_deliver")
+BUILT_IN = (
+    "consumer.handlers.csv_generate",
+    "consumer.handlers.email_send",
+    "consumer.handlers.image_resize",
+    "consumer.handlers.report_generate",
+    "consumer.handlers.webhook_deliver",
+)
 TEST_TYPES = "consumer.handlers.test_types"
 
 

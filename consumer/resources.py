@@ -1,9 +1,10 @@
-"""What handlers of one worker share: settings, the mail connections."""
+"""What handlers of one worker share: settings, the mail connections, the artifacts."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from consumer.mailer import Mailer
+from shared.artifacts import Artifacts
 from shared.settings import Settings
 
 
@@ -12,7 +13,7 @@ class Resources:
 
     def __init__(self, settings: Settings) -> None:
         self._mailer = Mailer(settings.smtp_url)
-        self.mapping: Mapping[str, Any] = {"settings": settings, "mailer": self._mailer}
+        self.mapping: Mapping[str, Any] = {"settings": settings, "mailer": self._mailer, "artifacts": Artifacts(settings)}
 
     async def close(self) -> None:
         """Close what is open."""

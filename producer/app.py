@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
+from producer.artifacts_api import ArtifactsApi
 from producer.backlog import Backlog
 from producer.body import MAX_BULK_BYTES
 from producer.catalog import REFRESH_SECONDS, Catalog
@@ -24,6 +25,7 @@ from producer.schedules_api import SchedulesApi
 from producer.submit import Submitter
 from producer.types_api import TypesApi
 from producer.why_api import WhyApi
+from shared.artifacts import Artifacts
 from shared.broker import Broker
 from shared.database import Database, Databases
 from shared.dlq_store import DlqStore
@@ -80,7 +82,8 @@ class Producer:
         queues_api = QueuesApi(QueueStore(self._readers.any()), self._broker)
         schedules_api = SchedulesApi(ScheduleStore(self._readers.any()), self._catalog, self._publisher, self._backlog)
         dlq_api = DlqApi(views, DlqStore(self._readers.any()), self._publisher, self._broker)
-        others = (WhyApi(self._readers), TypesApi(self._readers), Dialect(jobs_api, views), OpenApi(), self._live.streams)
+        artifacts_api = ArtifactsApi(views, Artifacts(self._settings))
+        others = (WhyApi(self._readers), TypesApi(self._readers), Dialect(jobs_api, views), OpenApi(), self._live.streams, artifacts_api)
         areas = (queue_api, queues_api, dlq_api, jobs_api, schedules_api, *others)
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)

@@ -24,6 +24,7 @@ PROBLEMS = {
     409: "the state does not allow it",
     413: "too large",
     415: "another media type is needed",
+    416: "the file does not have that range",
     422: "understood, but invalid; `errors` says where",
     429: "too many jobs wait already",
     503: "not now",

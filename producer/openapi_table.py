@@ -94,6 +94,7 @@ SCHEMAS: dict[str, Schema] = {
     "BulkReceipt": _object({"ids": _IDS, "count": _COUNT}),
     "JobPage": _object({"jobs": {"type": "array", "items": _ref("JobView")}, "next_cursor": {"type": ["string", "null"]}}),
     "JobStatus": _object({"id": _ID, "type": _TEXT, "status": _STATUS, "attempts": _COUNT, "failures": _COUNT, "max_attempts": _COUNT}),
+    "Artifacts": _object({"id": _ID, "artifacts": _MAPS}),
     "Attempts": _object({"id": _ID, "attempts": {"type": "array", "items": _ref("AttemptView")}}),
     "Why": _object({"id": _ID, "status": _STATUS, "reason": _TEXT, "why": _TEXT}),
     "Replayed": _object({"matched": _COUNT, "replayed": _COUNT, "ids": _IDS, "more": _FLAG, "dry_run": _FLAG}),
@@ -156,6 +157,12 @@ OPERATIONS: tuple[Operation, ...] = (
     _op("GET", "/jobs/{id}/status", "getJobStatus", "jobs", "Look at a job, in short", _ok("the short form", "JobStatus"), _LOOK),
     _op("GET", "/jobs/{id}/attempts", "getAttempts", "jobs", "Every attempt of a job", _ok("oldest first", "Attempts"), _LOOK),
     _op("GET", "/jobs/{id}/why", "getWhy", "jobs", "Why it is not running", _ok("one sentence", "Why"), _LOOK),
+    _op("GET", "/jobs/{id}/artifacts", "listArtifacts", "jobs", "The files of a job", _ok("by name", "Artifacts"), _LOOK),
+    _op(
+        "GET", "/jobs/{id}/artifacts/{name}", "getArtifact", "jobs", "One file, or a part of it",
+        (*_ok("the file", "application/octet-stream:"), (206, "the part that Range asks for", "application/octet-stream:"), _UNCHANGED),
+        (404, 416, 503), "", (_TAG,),
+    ),
     _op("POST", "/jobs/{id}/retry", "retryJob", "jobs", "Run it again", ((202, "it is PENDING", "JobView"),), (404, 409, 503)),
     _op(
         "POST", "/jobs/{id}/cancel", "cancelJob", "jobs", "Stop it",

@@ -1,7 +1,8 @@
 """Errors as RFC 9457 problem documents, for every way in which a request can go wrong. Never a traceback."""
 
 import http
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import orjson
@@ -25,6 +26,7 @@ class ProblemError(Exception):
         retry_after: int | None = None,
         closes: bool = False,
         kind: str = "about:blank",
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.status = status
         self.detail = detail
@@ -32,6 +34,7 @@ class ProblemError(Exception):
         self.retry_after = retry_after
         self.closes = closes
         self.kind = kind
+        self.headers = headers
         super().__init__(detail)
 
     def response(self) -> web.Response:
@@ -44,7 +47,7 @@ class ProblemError(Exception):
         }
         if self.errors:
             document["errors"] = list(self.errors)
-        headers = {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        headers = dict(self.headers) | ({} if self.retry_after is None else {"Retry-After": str(self.retry_after)})
         if self.status == 401:
             headers["WWW-Authenticate"] = "Bearer"
         response = web.Response(body=orjson.dumps(document), status=self.status, content_type=MEDIA_TYPE, headers=headers)

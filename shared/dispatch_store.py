@@ -90,6 +90,10 @@ class DispatchStore:
         old = await self.moment(retention_seconds)
         return len(await self._database.fetch(SQL["forget_runs"], floor_id(old.timestamp()), 5 * PAGE))
 
+    async def existing(self, job_ids: Sequence[str]) -> set[str]:
+        """Return those of these jobs that there are."""
+        return {row[0] for row in await self._database.fetch(SQL["existing"], job_ids)}
+
     async def forget_keys(self) -> None:
         """Delete idempotency keys whose time is over."""
         await self._database.fetch(SQL["forget_keys"], 5 * PAGE)

@@ -5,12 +5,15 @@ MillstreamError
 ├── UnavailableError       a store or server cannot be reached or started; says what to do
 │   ├── DatabaseUnavailableError
 │   ├── BrokerUnavailableError
+│   ├── ArtifactsUnavailableError
 │   └── EmbeddedUnavailableError
 ├── ProcessDied            the child process of a handler ended before the handler did; says how
 ├── Interrupted            raised INSIDE a handler of a child process that shall end now
 │   └── SoftTimeout        ... because its time is up
+├── ArtifactMissingError   no such artifact (yet)
 └── HandlerSignal          what a handler may raise to steer its job
     ├── PermanentFailure   do not try again
+    │   └── ArtifactRefusedError   its name or its size is not allowed
     ├── RetryAfter         try again in so many seconds; counts as a failure
     └── Snooze             run again in so many seconds; counts nothing
 """
@@ -44,6 +47,10 @@ class BrokerUnavailableError(UnavailableError):
     """Redis did not answer, or the connection broke. Whether the command took effect is unknown."""
 
 
+class ArtifactsUnavailableError(UnavailableError):
+    """The folder or the bucket of artifacts cannot be read or written."""
+
+
 class EmbeddedUnavailableError(UnavailableError):
     """An embedded server cannot be found or does not start."""
 
@@ -60,12 +67,20 @@ class SoftTimeout(Interrupted):
     """The job's time is up."""
 
 
+class ArtifactMissingError(MillstreamError):
+    """There is no such artifact. A job that is to make it may still be running, so this is worth another try."""
+
+
 class HandlerSignal(MillstreamError):  # noqa: N818 - a handler raises it to say what it wants, it is no error of ours
     """What a handler may raise to steer its job."""
 
 
 class PermanentFailure(HandlerSignal):
     """The job cannot succeed: dead-letter it now, whatever attempts are left."""
+
+
+class ArtifactRefusedError(PermanentFailure):
+    """An artifact's name or size is not allowed, and will not be at the next attempt."""
 
 
 class RetryAfter(HandlerSignal):

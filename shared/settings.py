@@ -106,6 +106,17 @@ def _url(*schemes: str) -> Parser:
     return parse
 
 
+def _artifacts_url(raw: str) -> str:
+    parts = urlsplit(_url("s3", "file")(raw))
+    if parts.scheme == "s3" and not parts.netloc:
+        raise ValueError("must name a bucket: s3://bucket/prefix")
+    if parts.scheme == "file" and (parts.netloc or len(parts.path) < 2):
+        raise ValueError("must name a folder with three slashes: file:///folder")
+    if parts.query or parts.fragment or parts.username:
+        raise ValueError("must be no more than a place: keys and endpoint come from AWS_*")
+    return raw
+
+
 def _name(raw: str) -> str:
     if not raw or len(raw) > 100 or any(char.isspace() for char in raw):
         raise ValueError("must be 1 to 100 characters without spaces")
@@ -136,6 +147,12 @@ class Settings:
     port: int = _var(3000, _integer(1, 65535), "Port that the producer binds; several producers may share it.")
     data_dir: Path = _var(Path(".millstream"), Path, "Where embedded servers keep their data.")
     output_dir: Path = _var(Path("output"), Path, "Where handlers put the files they make.")
+    artifacts_url: str = _var(
+        "",
+        _artifacts_url,
+        "Where artifacts are kept: s3://bucket/prefix (with the usual AWS_* variables) or file:///folder. Unset: artifacts in OUTPUT_DIR.",
+    )
+    max_artifact_bytes: int = _var(64 * 1024**2, _integer(1, 5 * 1024**3), "Bytes that one artifact may have.")
     stream: str = _var("jobs_stream", _name, "Base name of every Redis key.")
     group: str = _var("workers", _name, "Consumer group on the streams.")
     concurrency: int = _var(100, _integer(1, 10_000), "Jobs that one consumer process runs at a time.")

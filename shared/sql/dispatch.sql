@@ -78,5 +78,8 @@ DELETE FROM schedule_runs WHERE job_id IN (
 )
 RETURNING job_id;
 
+-- name: existing
+SELECT id::text FROM jobs WHERE id = ANY($1::uuid[]);
+
 -- name: forget_keys
 DELETE FROM idempotency_keys WHERE key IN (SELECT key FROM idempotency_keys WHERE expires_at < now() LIMIT $1);

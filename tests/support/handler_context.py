@@ -26,6 +26,6 @@ async def run_handler(name: str, payload: Any, context: HandlerContext) -> Any:
     """Decode `payload` (what a client would send, or its JSON in bytes) and run the handler of that type to its end."""
     handler = registered()[name]
     decoded = handler.decode(payload if isinstance(payload, bytes) else json.dumps(payload).encode())
-    if handler.executor == "thread":
+    if handler.executor != "async":
         return await asyncio.to_thread(handler.function, context, decoded)
     return await cast("Any", handler.function(context, decoded))

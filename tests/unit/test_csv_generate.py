@@ -30,7 +30,8 @@ JSON_VALUE = st.recursive(
 
 
 def generate(folder: Path, payload: Any, **context: Any) -> dict[str, Any]:
-    resources = {"settings": Settings(output_dir=folder)}
+    aside = f"file://{folder.absolute()}-artifacts"  # what lies in the folder itself is what these tests look at
+    resources = {"settings": Settings(output_dir=folder, artifacts_url=aside)}
     handling = run_handler("csv.generate", payload, HandlerContext(resources=resources, **context))
     result: dict[str, Any] = asyncio.run(handling)
     return result
@@ -45,11 +46,19 @@ def read(text: str) -> list[list[str]]:
 
 
 def test_an_object_becomes_keys_and_values(tmp_path: Path) -> None:
-    """Any object is written as rows of key,value; the result names the file, its rows and its size."""
+    """Any object is written as rows of key,value; the result names the file, its rows and its size, and the same file as artifact."""
     result = generate(tmp_path / "output", {"name": "Ann", "age": 41}, job_id=JOB_ID)
     written = (tmp_path / "output" / f"{JOB_ID}.csv").read_bytes()
     assert written == b"key,value\r\nname,Ann\r\nage,41\r\n"
-    assert result == {"path": str(tmp_path / "output" / f"{JOB_ID}.csv"), "rows": 2, "bytes": len(written)}
+    assert (tmp_path / "output-artifacts" / JOB_ID / f"{JOB_ID}.csv").read_bytes() == written
+    reference = {
+        "name": f"{JOB_ID}.csv",
+        "bytes": len(written),
+        "content_type": "text/csv; charset=utf-8",
+        "url": f"/jobs/{JOB_ID}/artifacts/{JOB_ID}.csv",
+    }
+    path = str(tmp_path / "output" / f"{JOB_ID}.csv")
+    assert result == {"path": path, "rows": 2, "bytes": len(written), "artifact": reference}
 
 
 def test_the_path_is_under_the_output_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
