@@ -1,9 +1,10 @@
-"""What handlers of one worker share: settings, the mail connections."""
+"""What handlers of one worker share: settings, the mail connections, the way out to other people's servers."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from consumer.mailer import Mailer
+from consumer.outgoing import Outgoing
 from shared.settings import Settings
 
 
@@ -12,8 +13,10 @@ class Resources:
 
     def __init__(self, settings: Settings) -> None:
         self._mailer = Mailer(settings.smtp_url)
-        self.mapping: Mapping[str, Any] = {"settings": settings, "mailer": self._mailer}
+        self._outgoing = Outgoing(settings.outgoing_allow)
+        self.mapping: Mapping[str, Any] = {"settings": settings, "mailer": self._mailer, "outgoing": self._outgoing}
 
     async def close(self) -> None:
         """Close what is open."""
         await self._mailer.close()
+        await self._outgoing.close()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.allow_list import AllowList
 from shared.errors import ConfigError
 
 Parser = Callable[[str], Any]
@@ -24,6 +25,12 @@ def _text(raw: str) -> str:
 
 def _words(raw: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in raw.split(",") if word.strip())
+
+
+def _exceptions(raw: str) -> tuple[str, ...]:
+    words = _words(raw)
+    AllowList.parse(words)  # raises ValueError
+    return words
 
 
 def _flag(raw: str) -> bool:
@@ -131,6 +138,11 @@ class Settings:
         "Mail server for email.send, with user:password@ if it wants them.",
     )
     mail_from: str = _var("millstream@localhost", _text, "Sender address of email.send.")
+    outgoing_allow: tuple[str, ...] = _var(
+        (),
+        _exceptions,
+        "Comma-separated networks (10.1.0.0/16) and host:port that outgoing requests may reach although they are not public.",
+    )
     log_format: str = _var("json", _one_of("json", "console"), "How log lines look.")
     log_level: str = _var("info", _one_of("debug", "info", "warning", "error"), "Log lines below it are dropped.")
     log_file: str = _var("", _text, "Log to this file (rotated at 50 MB, 5 kept) instead of standard output.")
