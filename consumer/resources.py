@@ -1,10 +1,12 @@
-"""What handlers of one worker share: settings, the mail connections, the way out to other people's servers."""
+"""What handlers of one worker share: settings, the mail connections, the ways out to other people's servers."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from consumer.mailer import Mailer
 from consumer.outgoing import Outgoing
+from consumer.sandbox import Sandbox
+from consumer.scraping.robots import Robots
 from shared.settings import Settings
 
 
@@ -14,7 +16,13 @@ class Resources:
     def __init__(self, settings: Settings) -> None:
         self._mailer = Mailer(settings.smtp_url)
         self._outgoing = Outgoing(settings.outgoing_allow)
-        self.mapping: Mapping[str, Any] = {"settings": settings, "mailer": self._mailer, "outgoing": self._outgoing}
+        self.mapping: Mapping[str, Any] = {
+            "settings": settings,
+            "mailer": self._mailer,
+            "outgoing": self._outgoing,
+            "robots": Robots(self._outgoing),
+            "sandbox": Sandbox(),
+        }
 
     async def close(self) -> None:
         """Close what is open."""
