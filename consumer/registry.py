@@ -16,7 +16,12 @@ from shared.settings import Settings
 
 __all__ = ["Registry", "load"]
 
-BUILT_IN = ("consumer.handlers.csv_generate", "consumer.handlers.email_send", "consumer.handlers.web_scrape")
+BUILT_IN = (
+    "consumer.handlers.csv_generate",
+    "consumer.handlers.email_send",
+    "consumer.handlers.notification_send",
+    "consumer.handlers.web_scrape",
+)
 TEST_TYPES = "consumer.handlers.test_types"
 
 

@@ -62,7 +62,7 @@ class Sandbox:
                 stdout=PIPE,
                 stderr=DEVNULL,  # a traceback may hold what nobody should read
                 limit=MAX_LINE_BYTES,
-                env={name: value for name in _PASSED_ON if (value := os.environ.get(name))} | {"PYTHONPATH": _ROOT},
+                env=_environment(),
                 start_new_session=True,  # Ctrl-C is for the consumer, which lets jobs finish
             )
             sending = asyncio.create_task(_send(child, order + b"\n" + data))
@@ -74,6 +74,12 @@ class Sandbox:
             finally:
                 sending.cancel()
                 await _end(child)
+
+
+def _environment() -> dict[str, str]:
+    passed_on = {name: value for name in _PASSED_ON if (value := os.environ.get(name))}
+    # macOS has proxies outside the environment; and an arena for each thread would use up the memory that is reserved.
+    return passed_on | {"PYTHONPATH": _ROOT, "no_proxy": "*", "MALLOC_ARENA_MAX": "2"}
 
 
 async def _send(child: Process, data: bytes) -> None:
