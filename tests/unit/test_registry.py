@@ -13,7 +13,7 @@ from shared.errors import ConfigError
 from shared.jobs import registered
 from shared.settings import Settings
 
-BUILT_IN = {"csv.generate", "email.send", "web.scrape"}
+BUILT_IN = {"csv.generate", "email.send", "notification.send", "web.scrape"}
 TEST_TYPES = {"test.noop", "test.sleep", "test.fail", "test.crash", "test.hang", "test.burn"}
 
 
@@ -58,6 +58,7 @@ def test_the_test_types_come_on_demand() -> None:
         ("welcome-email", "email.send"),
         ("csv-generation", "csv.generate"),
         ("scrapeWebsite", "web.scrape"),
+        ("sendNotification", "notification.send"),
     ],
 )
 def test_a_type_is_found_by_its_aliases(name: str, type_: str) -> None:
