@@ -5,7 +5,7 @@ from typing import Any
 
 from consumer.mailer import Mailer
 from consumer.outgoing import Outgoing
-from consumer.sandbox import Sandbox
+from consumer.sandbox.sandbox import Sandbox
 from consumer.scraping.robots import Robots
 from shared.settings import Settings
 

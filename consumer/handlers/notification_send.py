@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from consumer.notifying.label import label
-from consumer.sandbox import SandboxLimitError
+from consumer.sandbox.sandbox import SandboxLimitError
 from shared.errors import MillstreamError
 from shared.jobs import Context, PermanentFailure, job
 

@@ -1,5 +1,4 @@
-"""Code that meets hostile data (a page, an answer) runs in a child: bounded, with no secrets, and it dies alone."""
+"""Code that meets hostile data (a page, an answer) runs in a child: bounded, with no secrets, and it dies alone.
 
-from consumer.sandbox.sandbox import Sandbox, SandboxError, SandboxLimitError
-
-__all__ = ["Sandbox", "SandboxError", "SandboxLimitError"]
+Use `consumer.sandbox.sandbox`; nothing is imported here, since the child passes by.
+"""

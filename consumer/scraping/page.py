@@ -43,7 +43,10 @@ def _parsed(content_type: str, data: bytes) -> LexborHTMLParser:
     _, text = html_to_unicode(content_type or None, data, auto_detect_fun=_guessed, default_encoding="cp1252")
     if content_type and not _MARKUP.search(content_type.partition(";")[0]):
         text = f"<pre>{html.escape(text)}</pre>"  # plain text, as browsers show it
-    return LexborHTMLParser(text)
+    try:
+        return LexborHTMLParser(text)
+    except SelectolaxError:  # the only reason that it has: HTML of any form is parsed
+        raise Problem("the page has too many elements for the memory that its parser may use") from None
 
 
 def _guessed(data: bytes) -> str | None:

@@ -9,7 +9,7 @@ from yarl import URL
 
 from consumer.outgoing import Fetched, FetchError, Outgoing
 from consumer.outgoing.request import REDIRECTS
-from consumer.sandbox import Sandbox, SandboxLimitError
+from consumer.sandbox.sandbox import Sandbox, SandboxLimitError
 from consumer.scraping.robots import AGENT, Robots, Site
 from consumer.scraping.status import check_answer
 from shared.errors import PermanentFailure, Snooze

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from consumer.sandbox import Sandbox
+from consumer.sandbox.sandbox import Sandbox
 from tests.support.http_server import http_server
 
 FORBIDDEN, DENIED, DONE = "ForbiddenAddressError", "PermissionError", "done"

@@ -11,7 +11,7 @@ import pytest
 
 from consumer.handlers.notification_send import NotSentError
 from consumer.notifying.label import label
-from consumer.sandbox import Sandbox
+from consumer.sandbox.sandbox import Sandbox
 from shared.errors import PermanentFailure
 from shared.settings import Settings
 from tests.support.handler_context import HandlerContext, run_handler

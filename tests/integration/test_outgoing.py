@@ -308,6 +308,14 @@ async def test_nobody_listens(outgoing: Outgoing, server: HttpServer) -> None:
     assert not {"password", "secret", "path"} & set(str(caught.value).replace("/", " ").split())
 
 
+async def test_no_tls_where_tls_was_asked_for(server: HttpServer, outgoing: Outgoing) -> None:
+    """An https URL is never asked without encryption; a failed handshake may be tried again."""
+    with pytest.raises(FetchError, match=f"https://127.0.0.1:{server.port}: ") as caught:
+        await ask(outgoing, f"https://{server.place}/path?token=secret")
+    assert "secret" not in str(caught.value)
+    assert server.seen == []
+
+
 async def test_dns_fails() -> None:
     """A name that nobody knows, or that is none, may be tried again."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import psutil
 import pytest
 
-from consumer.sandbox import Sandbox, SandboxError, SandboxLimitError
+from consumer.sandbox.sandbox import Sandbox, SandboxError, SandboxLimitError
 from shared.errors import PermanentFailure
 
 ODD = "tests.support.sandboxed"

@@ -12,7 +12,7 @@ import pytest
 
 import consumer.handlers.web_scrape  # noqa: F401 - importing registers the handler
 from consumer.outgoing import FetchError, ForbiddenAddressError, Outgoing, TooLargeError
-from consumer.sandbox import Sandbox
+from consumer.sandbox.sandbox import Sandbox
 from consumer.scraping import robots
 from consumer.scraping.robots import Robots
 from shared.errors import PermanentFailure, RetryAfter, Snooze
@@ -278,6 +278,13 @@ async def test_a_hostile_page_does_not_block(site: HttpServer, scraper: dict[str
     with pytest.raises(PermanentFailure, match="too much"):
         await scraping
     assert longest < 0.5
+
+
+async def test_a_page_of_too_many_elements(site: HttpServer, scraper: dict[str, Any]) -> None:
+    """The largest page there is, made of the smallest elements, costs the child its memory and the consumer none."""
+    site.replies["/"] = answer(b"<p>x" * (4 * 1024 * 1024))
+    with pytest.raises(PermanentFailure, match="too m"):
+        await scrape(scraper, f"{site.url}/", max_bytes=16 * 1024 * 1024)
 
 
 # robots.txt
