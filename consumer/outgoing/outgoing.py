@@ -16,7 +16,7 @@ Resolve = Callable[[str, int], Awaitable[Sequence[str]]]  # host and port to add
 
 
 class Fetched(NamedTuple):
-    """An answer. `url` is where it came from after redirects, without credentials; `headers` have lower-case names."""
+    """An answer. `url` is where it came from after redirects, without credentials; `headers` ignore case, the first value counts."""
 
     status: int
     url: str

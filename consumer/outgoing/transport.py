@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
+from multidict import CIMultiDict
 
 from consumer.outgoing.body import ACCEPTED, read_body
 from consumer.outgoing.errors import FetchError, TooLargeError
@@ -26,7 +27,7 @@ class Answer(NamedTuple):
     """What one hop came to; `location` is set when it was a redirect, whose body nobody reads."""
 
     status: int
-    headers: dict[str, str]
+    headers: CIMultiDict[str]
     body: bytes
     location: str | None
 
@@ -62,12 +63,13 @@ class Transport:
                 data=request.body,
                 allow_redirects=False,
             ) as response:
-                headers = {name.lower(): value for name, value in [*response.headers.items()][::-1]}  # the first counts
+                headers = CIMultiDict(response.headers)
                 location = headers.get("location") if follows and response.status in REDIRECTS else None
                 if location is not None:
                     response.close()
                     return Answer(response.status, headers, b"", location)
-                _check_promise(response.content_length, max_bytes)
+                if request.method != "HEAD":  # whose answer tells the length of another
+                    _check_promise(response.content_length, max_bytes)
                 body = await read_body(response.content.iter_any(), headers.get("content-encoding", ""), max_bytes)
                 return Answer(response.status, headers, body, None)
         except (aiohttp.ClientError, OSError) as error:
