@@ -9,6 +9,8 @@ from consumer.sandbox.sandbox import Sandbox
 from consumer.scraping.robots import Robots
 from shared.settings import Settings
 
+SENDERS = 8  # they mostly wait for others, so there are more of them than processors; each takes about 55 MB
+
 
 class Resources:
     """Made once a process; handlers find them by name in `ctx.resources`."""
@@ -22,6 +24,7 @@ class Resources:
             "outgoing": self._outgoing,
             "robots": Robots(self._outgoing),
             "sandbox": Sandbox(),
+            "sending_sandbox": Sandbox(SENDERS),
         }
 
     async def close(self) -> None:

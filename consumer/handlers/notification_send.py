@@ -1,18 +1,20 @@
 """`notification.send`: one message to chats, phones, webhooks, whatever Apprise knows."""
 
+from collections.abc import Awaitable, Callable
 from typing import Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from consumer.notifying.label import label
-from consumer.sandbox.sandbox import SandboxLimitError
+from consumer.sandbox.sandbox import Sandbox, SandboxLimitError
 from shared.errors import MillstreamError
 from shared.jobs import Context, PermanentFailure, job
 
 MAX_TARGETS = 20
-SEND_SECONDS = 60.0
+SEND_SECONDS = 30.0
 SEND_BYTES = 512 * 1024 * 1024
+_CUT_OFF = {"status": "failed", "reason": "no answer before it was cut off"}
 
 
 class Notification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -27,7 +29,7 @@ class NotSentError(MillstreamError):
     """Some targets did not take the message. Those that did are remembered."""
 
 
-@job("notification.send", aliases=("sendNotification",), timeout=300)
+@job("notification.send", aliases=("sendNotification",), timeout=600)
 async def send(ctx: Context, payload: Notification) -> dict[str, Any]:
     """Return the outcome for each target, in their order. Raises while one of them has not taken the message.
 
@@ -41,17 +43,20 @@ async def send(ctx: Context, payload: Notification) -> dict[str, Any]:
         if outcome["status"] == "sent":
             await _remember(ctx, [index for index, known in outcomes.items() if known["status"] == "sent"])
 
-    request = {"targets": left, "title": payload.title, "body": payload.body, "allow": ctx.resources["settings"].outgoing_allow}
-    try:
-        await ctx.resources["sandbox"].run("consumer.notifying.send", request, seconds=SEND_SECONDS, memory_bytes=SEND_BYTES, each=note)
-    except SandboxLimitError as error:
-        ctx.log.warning("notification_cut_off", error=str(error))  # what is not known by now counts as failed
-    targets = [{"target": label(url)} | outcomes.get(index, _UNKNOWN) for index, url in enumerate(payload.urls)]
+    if left:
+        await _send(ctx, {"targets": left, "title": payload.title, "body": payload.body}, note)
+    targets = [{"target": label(url)} | outcomes.get(index, _CUT_OFF) for index, url in enumerate(payload.urls)]
     _check(targets)
     return {"targets": targets}
 
 
-_UNKNOWN = {"status": "failed", "reason": f"no answer within {SEND_SECONDS:g} s"}
+async def _send(ctx: Context, request: dict[str, Any], note: Callable[[Any], Awaitable[None]]) -> None:
+    sandbox: Sandbox = ctx.resources["sending_sandbox"]
+    request |= {"allow": ctx.resources["settings"].outgoing_allow}
+    try:
+        await sandbox.run("consumer.notifying.send", request, seconds=SEND_SECONDS, memory_bytes=SEND_BYTES, each=note)
+    except SandboxLimitError as error:  # who has not been heard of by now counts as failed
+        ctx.log.warning("notification_cut_off", error=str(error))
 
 
 def _check(targets: list[dict[str, str]]) -> None:

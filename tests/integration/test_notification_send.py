@@ -31,7 +31,7 @@ async def hook() -> AsyncIterator[HttpServer]:
 
 
 def resources(*allow: str) -> dict[str, Any]:
-    return {"settings": Settings(outgoing_allow=allow), "sandbox": Sandbox()}
+    return {"settings": Settings(outgoing_allow=allow), "sending_sandbox": Sandbox()}
 
 
 async def notify(allow: tuple[str, ...], *urls: str, context: Any = None, **payload: Any) -> dict[str, Any]:
