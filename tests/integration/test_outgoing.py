@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import itertools
 import pickle
+import socket
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
@@ -19,6 +20,9 @@ from consumer.outgoing import (
     TooLargeError,
     fetch_blocking,
 )
+from consumer.outgoing.guard import Guard
+from consumer.outgoing.transport import _guarded_sockets
+from shared.allow_list import AllowList
 from shared.errors import PermanentFailure
 from tests.support.http_server import HttpServer, answer, http_server, redirect
 
@@ -403,3 +407,15 @@ async def test_blocking_fetch(server: HttpServer, monkeypatch: pytest.MonkeyPatc
     assert fetched.body == b"hello"
     with pytest.raises(TooLargeError):
         await asyncio.to_thread(fetch_blocking, "GET", server.url, max_bytes=4, timeout=10)
+
+
+def test_no_socket_for_a_forbidden_address() -> None:
+    """The last look: even when an address came from elsewhere than the guarded lookup no socket is made for it."""
+    open_socket = _guarded_sockets(Guard(AllowList.parse(["127.0.0.2"])))
+    kind, protocol = socket.SOCK_STREAM, socket.IPPROTO_TCP
+    open_socket((socket.AF_INET, kind, protocol, "", ("127.0.0.2", 80))).close()
+    for address in (("127.0.0.1", 80), ("127.0.0.2", 22), ("169.254.169.254", 80)):
+        with pytest.raises(ForbiddenAddressError):
+            open_socket((socket.AF_INET, kind, protocol, "", address))
+    with pytest.raises(ForbiddenAddressError):
+        open_socket((socket.AF_INET6, kind, protocol, "", ("::1", 80, 0, 0)))
