@@ -20,7 +20,9 @@ BUILT_IN = (
     "consumer.handlers.csv_generate",
     "consumer.handlers.email_send",
     "consumer.handlers.image_resize",
+    "consumer.handlers.notification_send",
     "consumer.handlers.report_generate",
+    "consumer.handlers.web_scrape",
     "consumer.handlers.webhook_deliver",
 )
 TEST_TYPES = "consumer.handlers.test_types"

@@ -63,7 +63,7 @@ def _limited(content: bytes, max_bytes: int) -> bytes:
 
 def _fetched(url: str, max_bytes: int) -> bytes:
     """What fetches refuses addresses of our own network, and bodies that are too large, for good."""
-    from consumer.outgoing import fetch_blocking  # type: ignore[import-untyped]  # noqa: PLC0415
+    from consumer.outgoing import fetch_blocking  # noqa: PLC0415
 
     fetched = fetch_blocking("GET", url, max_bytes=max_bytes, timeout=FETCH_SECONDS)
     status: int = fetched.status

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from shared.allow_list import AllowList
 from shared.errors import ConfigError
 from shared.webhooks import secret_key
 
@@ -52,6 +53,12 @@ def _secrets(raw: str) -> tuple[str, ...]:
     for secret in secrets:
         secret_key(secret)
     return secrets
+
+
+def _exceptions(raw: str) -> tuple[str, ...]:
+    words = _words(raw)
+    AllowList.parse(words)  # raises ValueError
+    return words
 
 
 def _flag(raw: str) -> bool:
@@ -188,6 +195,11 @@ class Settings:
         (),
         _secrets,
         "Signs webhooks: whsec_ and then 24 to 64 random bytes in base64. Several, comma-separated, while one replaces the other.",
+    )
+    outgoing_allow: tuple[str, ...] = _var(
+        (),
+        _exceptions,
+        "Comma-separated networks (10.1.0.0/16) and host:port that outgoing requests may reach although they are not public.",
     )
     log_format: str = _var("json", _one_of("json", "console"), "How log lines look.")
     log_level: str = _var("info", _one_of("debug", "info", "warning", "error"), "Log lines below it are dropped.")

@@ -2,12 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
+from consumer.outgoing import Fetched, Outgoing, TooLargeError
+from consumer.outgoing.retry_after import retry_after
 from consumer.webhook_signature import signed_headers
 from shared.errors import ConfigError, MillstreamError
 from shared.jobs import Context, PermanentFailure, RetryAfter, job
@@ -16,33 +16,6 @@ from shared.webhooks import DELIVERY_TYPE
 FETCH_SECONDS = 15.0  # https://www.standardwebhooks.com wants 15 to 30
 MAX_ANSWER_BYTES = 65_536
 LONGEST_WAIT_SECONDS = 3600.0  # whatever a receiver asks for
-
-
-class Fetched(Protocol):
-    """What a receiver has answered."""
-
-    @property
-    def status(self) -> int: ...  # noqa: D102
-    @property
-    def headers(self) -> Mapping[str, str]: ...  # noqa: D102
-    @property
-    def elapsed(self) -> float: ...  # noqa: D102
-
-
-class Outgoing(Protocol):
-    """The guard that every outgoing request passes. An address that is forbidden is a PermanentFailure."""
-
-    async def fetch(  # noqa: D102
-        self,
-        method: str,
-        url: str,
-        *,
-        headers: Mapping[str, str],
-        body: bytes,
-        max_bytes: int,
-        timeout: float,  # noqa: ASYNC109 - the guard's own word
-        max_redirects: int,
-    ) -> Fetched: ...
 
 
 class Delivery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -71,11 +44,19 @@ async def deliver(ctx: Context, payload: Delivery) -> dict[str, Any]:
     outgoing: Outgoing = ctx.resources["outgoing"]
     body = bytes(payload.event)
     headers = signed_headers(_secrets(ctx), ctx.job_id, int(time.time()), body) | {"Content-Type": "application/json"}
-    answer = await outgoing.fetch(
-        "POST", payload.url, headers=headers, body=body, max_bytes=MAX_ANSWER_BYTES, timeout=FETCH_SECONDS, max_redirects=0
-    )
+    answer = await _answer(outgoing, payload.url, headers, body)
     _check(answer.status, answer.headers)
     return {"status": answer.status, "latency_ms": round(answer.elapsed * 1000, 1)}
+
+
+async def _answer(outgoing: Outgoing, url: str, headers: Mapping[str, str], body: bytes) -> Fetched:
+    began = time.monotonic()
+    try:
+        return await outgoing.fetch(
+            "POST", url, headers=headers, body=body, max_bytes=MAX_ANSWER_BYTES, timeout=FETCH_SECONDS, max_redirects=0
+        )
+    except TooLargeError as error:  # it has answered, at length: only the status counts
+        return Fetched(error.status, url, {}, b"", time.monotonic() - began)
 
 
 def _secrets(ctx: Context) -> tuple[str, ...]:
@@ -92,20 +73,7 @@ def _check(status: int, headers: Mapping[str, str]) -> None:
     sentence = f"the receiver answered {status}"
     if status == 410:
         raise PermanentFailure(f"{sentence}: it wants no more webhooks")
-    wait = retry_after(headers.get("Retry-After", ""), datetime.now(UTC)) if status in {429, 503} else None
-    if wait is not None:
+    wait = min(retry_after(headers, default=-1), LONGEST_WAIT_SECONDS) if status in {429, 503} else -1
+    if wait >= 0:
         raise RetryAfter(wait, f"{sentence} and asks to wait {wait:g} s")
     raise NotDeliveredError(sentence)
-
-
-def retry_after(value: str, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header (seconds or a date, RFC 9110, 10.2.3) asks for, at most an hour; None for nonsense."""
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return min(float(value[:9]), LONGEST_WAIT_SECONDS)
-    try:
-        moment = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - now).total_seconds()
-    return min(max(seconds, 0.0), LONGEST_WAIT_SECONDS)

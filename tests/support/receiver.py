@@ -1,12 +1,10 @@
-"""A receiver of webhooks: a small local HTTP server, and a way to it that no guard forbids."""
+"""A receiver of webhooks: a small local HTTP server."""
 
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
-import aiohttp
 from aiohttp import web
 
 
@@ -25,13 +23,14 @@ class Receiver:
 
     url: str = ""
     answers: list[tuple[int, dict[str, str]]] = field(default_factory=lambda: [(204, {})])
+    body: bytes = b""
     messages: list[Message] = field(default_factory=list)
 
     async def take(self, request: web.Request) -> web.Response:
         """Keep the message, give the answer."""
         self.messages.append(Message(dict(request.headers), await request.read(), time.monotonic()))
         status, headers = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-        return web.Response(status=status, headers=headers)
+        return web.Response(status=status, headers=headers, body=self.body)
 
 
 @asynccontextmanager
@@ -49,26 +48,3 @@ async def receiving() -> AsyncIterator[Receiver]:
         yield receiver
     finally:
         await runner.cleanup()
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """What came back."""
-
-    status: int
-    headers: Mapping[str, str]
-    elapsed: float
-
-
-class Unguarded:
-    """Sends requests anywhere, for tests that only have loopback."""
-
-    async def fetch(self, method: str, url: str, **options: Any) -> Fetched:
-        """Send a request; follow no redirects."""
-        began = time.monotonic()
-        async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(options["timeout"])) as session,
-            session.request(method, url, headers=options["headers"], data=options["body"], allow_redirects=False) as response,
-        ):
-            await response.read()
-            return Fetched(response.status, response.headers, time.monotonic() - began)

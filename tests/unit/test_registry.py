@@ -13,7 +13,7 @@ from shared.errors import ConfigError
 from shared.jobs import registered
 from shared.settings import Settings
 
-BUILT_IN = {"csv.generate", "email.send", "image.resize", "report.generate", "webhook.deliver"}
+BUILT_IN = {"csv.generate", "email.send", "image.resize", "notification.send", "report.generate", "web.scrape", "webhook.deliver"}
 TEST_TYPES = {"test.noop", "test.sleep", "test.fail", "test.crash", "test.hang", "test.burn"}
 
 
@@ -59,6 +59,8 @@ def test_the_test_types_come_on_demand() -> None:
         ("csv-generation", "csv.generate"),
         ("resizeImage", "image.resize"),
         ("generateReport", "report.generate"),
+        ("scrapeWebsite", "web.scrape"),
+        ("sendNotification", "notification.send"),
     ],
 )
 def test_a_type_is_found_by_its_aliases(name: str, type_: str) -> None:

@@ -1,0 +1,1 @@
+"""Notifications by Apprise, sent from the sandbox. Behind `notification.send`."""
