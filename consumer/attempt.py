@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from consumer.blocking import BlockingContext
 from consumer.context import JobContext
 from consumer.outcome import Cancelled, Ending, Raised, Returned, Stopped, TimedOut
 from shared.errors import PermanentFailure
@@ -70,10 +71,11 @@ def _called(attempt: Attempt, payload: Any, threads: ThreadPoolExecutor) -> Awai
     if attempt.handler.executor == "async":
         called: Awaitable[Any] = function(attempt.context, payload)
         return called
-    return asyncio.get_running_loop().run_in_executor(threads, _in_thread, function, attempt.context, payload)
+    loop = asyncio.get_running_loop()
+    return loop.run_in_executor(threads, _in_thread, function, attempt.context.for_thread(loop), payload)
 
 
-def _in_thread(function: Any, context: JobContext, payload: Any) -> Any:
+def _in_thread(function: Any, context: BlockingContext, payload: Any) -> Any:
     try:
         return function(context, payload)
     except StopIteration as error:  # a future cannot carry it

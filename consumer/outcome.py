@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consumer import retry
-from shared.errors import PermanentFailure, RetryAfter, Snooze
+from shared.errors import PermanentFailure, RetryAfter, Snooze, UncertainEffect
 from shared.models import Claimed
 
 MAX_RESULT_BYTES = 1024 * 1024
@@ -110,6 +110,8 @@ def _raised(job: Claimed, error: BaseException) -> Outcome:
             return Snoozed(_wished_delay(error))
         case PermanentFailure():
             return Bury("permanent_failure", describe(error), trace_of(error))
+        case UncertainEffect():
+            return Bury("uncertain_effect", describe(error), trace_of(error))
         case RetryAfter():
             return _failed(job, describe(error), delay=_wished_delay(error))
         case _:

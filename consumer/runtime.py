@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumer import delayer, janitor, reaper, reconciler
+from consumer import delayer, janitor, progress, reaper, reconciler
+from consumer.context import Shared
 from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
 from consumer.reader import BLOCK_SECONDS, Reader
@@ -18,8 +19,9 @@ from consumer.triage import Triage
 from consumer.worker import HANDLER_THREADS, Worker
 from shared.broker import TIMEOUT_SECONDS, Broker
 from shared.catalog_store import publish
-from shared.database import BY_KEY, Database
+from shared.database import BY_KEY, Database, Databases
 from shared.dispatch_store import DispatchStore
+from shared.effect_store import EffectStore, ProgressStore
 from shared.errors import UnavailableError
 from shared.job_store import JobStore
 from shared.keys import Keys
@@ -38,6 +40,7 @@ CATALOG_EVERY_SECONDS = 1.0  # until the types are published
 TYPES_ARE_KNOWN_SECONDS = 3600.0
 SETTLE_SECONDS = 3.0  # after the grace time, for handlers to obey and outcomes to be settled
 SERVICES_SECONDS = 1.0
+EFFECT_CONNECTIONS = 4  # each waits for the disk at every write; PostgreSQL syncs for several of them at a time
 
 
 class Consumer:
@@ -54,7 +57,11 @@ class Consumer:
             "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off"}),
             "settle": Database(settings.database_url, "settle", settings=BY_KEY),
             "upkeep": Database(settings.database_url, "upkeep"),
+            "progress": Database(settings.database_url, "progress", settings=BY_KEY | {"synchronous_commit": "off"}),
         }
+        # What a handler was told to be reserved must be on disk before its effect begins. Connected when the first handler asks.
+        self._effects = Databases(settings.database_url, "effects", EFFECT_CONNECTIONS, settings=BY_KEY | {"synchronous_commit": "on"})
+        self._board = progress.ProgressBoard(ProgressStore(self._databases["progress"]))
         keys = Keys(settings.stream)
         self._broker = Broker(settings.redis_url, keys, settings.group)
         self._reader = Broker(settings.redis_url, keys, settings.group, timeout=TIMEOUT_SECONDS + BLOCK_SECONDS)
@@ -68,10 +75,9 @@ class Consumer:
         claim, settle = self._databases["claim"], self._databases["settle"]
         triage = Triage(JobStore(claim), DispatchStore(claim), self._broker, self._settings.max_crashes)
         after = Triage(JobStore(settle), DispatchStore(settle), self._broker, self._settings.max_crashes)
-        settler = Settler(JobStore(settle), self._broker, after)
-        return Worker(
-            self._settings, self._registry, JobStore(claim), Reader(self._broker, self._reader), triage, settler, self._resources.mapping
-        )
+        settler = Settler(JobStore(settle), self._broker, after, self._board)
+        shared = Shared(self._resources.mapping, EffectStore(self._effects), self._board)
+        return Worker(self._settings, self._registry, JobStore(claim), Reader(self._broker, self._reader), triage, settler, shared)
 
     def _services(self) -> dict[str, tuple[float, Step]]:
         settings, broker, upkeep = self._settings, self._broker, self._databases["upkeep"]
@@ -88,6 +94,7 @@ class Consumer:
         if self.worker is not None:
             chosen["time_limits"] = (TIME_LIMITS_EVERY_SECONDS, self.worker.enforce_time_limits)
             chosen["cancels"] = (CANCELS_EVERY_SECONDS, self.worker.honour_cancels)
+            chosen["progress"] = (progress.EVERY_SECONDS, self._board.step)
             chosen["strays"] = (STRAYS_EVERY_SECONDS, self.worker.look_for_strays)
         return chosen
 
@@ -150,6 +157,7 @@ class Consumer:
             except UnavailableError as error:
                 log.warning("consumer_not_dropped", consumer=name, error=str(error))
         await self._resources.close()
+        await self._effects.close()
         await asyncio.gather(*(database.close() for database in self._databases.values()))
         await self._broker.close()
         await self._reader.close()

@@ -1,0 +1,246 @@
+"""ctx.once: an effect runs once, and every attempt of its job gets the result."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import Any
+
+import pytest
+
+from shared import probe
+from shared.database import Database
+from shared.jobs import Context, StaleAttemptError, UncertainEffect
+from shared.lifecycle import Status
+from tests.support.consumer import Stage
+from tests.support.eventually import eventually
+from tests.support.shop import Shop, charging, effects_in, fail_at_first
+
+
+@pytest.fixture
+def shop() -> Shop:
+    """One that nobody was charged by."""
+    return Shop()
+
+
+async def test_a_retry_gets_the_result_without_running_it_again(stage: Stage, shop: Shop) -> None:
+    """The attempt fails after the effect; the next one gets what the first had got."""
+    await stage.start({"pay": charging(shop, fail_at_first)})
+    row = await stage.reaches(await stage.submit("pay"), Status.COMPLETED)
+    assert (row["attempts"], row["result"], shop.charges) == (2, {"receipt": 1}, [1])
+    assert await effects_in(stage) == [("charge", 1, True)]
+
+
+async def test_a_plain_handler_has_it_too(stage: Stage, shop: Shop) -> None:
+    """The same from a thread, where it blocks."""
+    threads: list[str] = []
+
+    def pay(ctx: Context, _: Any) -> Any:
+        def charge() -> dict[str, int]:
+            threads.append(threading.current_thread().name)
+            return shop.charge_plain()
+
+        receipt = ctx.once("charge", charge)
+        fail_at_first(ctx)
+        return receipt
+
+    await stage.start({"pay": pay})
+    row = await stage.reaches(await stage.submit("pay"), Status.COMPLETED)
+    assert (row["attempts"], row["result"], shop.charges) == (2, {"receipt": 1}, [1])
+    assert threads[0].startswith("handler")
+
+
+async def test_the_reservation_is_committed_before_the_effect_begins(stage: Stage) -> None:
+    """Another connection sees it from within the effect, as not done; afterwards as done."""
+    seen: list[Any] = []
+
+    async def look() -> None:
+        seen.extend(await effects_in(stage))
+
+    async def handler(ctx: Context, _: Any) -> None:
+        await ctx.once("look", look)
+        seen.extend(await effects_in(stage))
+
+    await stage.start({"look": handler})
+    await stage.reaches(await stage.submit("look"), Status.COMPLETED)
+    assert seen == [("look", 1, False), ("look", 1, True)]
+
+
+async def test_a_handler_that_is_cancelled_while_it_waits_for_the_reservation_leaves_none(stage: Stage, shop: Shop) -> None:
+    """The effect never began, and must not look as if it had: the next attempt runs it."""
+    rival = Database(stage.settings.database_url, "rival")
+    job_id = await stage.submit("pay", timeout=1.0)
+    async with rival.transaction() as transaction:
+        await transaction.fetch("LOCK TABLE effects IN ACCESS EXCLUSIVE MODE")
+        await stage.start({"pay": charging(shop)})
+        await stage.reaches(job_id, Status.PROCESSING)
+        with probe.watch("effect_reserved") as reserved:
+            # The reservation waits for the lock when the handler's time is up; it comes through afterwards.
+            await eventually(lambda: stage.history(job_id), what="the end of the attempt")
+            assert not reserved
+    row = await stage.reaches(job_id, Status.COMPLETED)
+    await rival.close()
+    assert (row["failures"] >= 1, row["result"], shop.charges) == (True, {"receipt": 1}, [1])
+
+
+async def test_two_effects_of_a_job_and_the_same_key_of_two_jobs_do_not_meet(stage: Stage, shop: Shop) -> None:
+    """A key names an effect within its job."""
+
+    async def handler(ctx: Context, _: Any) -> list[Any]:
+        return [await ctx.once("first", shop.charge), await ctx.once("second", shop.charge), await ctx.once("first", shop.charge)]
+
+    await stage.start({"pay": handler})
+    for first, second in ((1, 2), (3, 4)):
+        row = await stage.reaches(await stage.submit("pay"), Status.COMPLETED)
+        assert row["result"] == [{"receipt": first}, {"receipt": second}, {"receipt": first}]
+
+
+async def test_one_that_is_under_way_in_the_same_attempt_does_not_begin_again(stage: Stage, shop: Shop) -> None:
+    """Two tasks of one handler ask for the same effect: one runs it, and nobody asks the store about an effect that is running."""
+    inside, gate = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> dict[str, int]:
+        inside.set()
+        await gate.wait()
+        return await shop.charge()
+
+    async def handler(ctx: Context, _: Any) -> Any:
+        first = asyncio.ensure_future(ctx.once("charge", slow))
+        await inside.wait()
+        with pytest.raises(UncertainEffect):
+            await ctx.once("charge", shop.charge, uncertain=shop.find)
+        gate.set()
+        return await first
+
+    await stage.start({"pay": handler})
+    row = await stage.reaches(await stage.submit("pay"), Status.COMPLETED)
+    assert (row["result"], shop.charges, shop.checks) == ({"receipt": 1}, [1], 0)
+
+
+async def refused(*deeds: Callable[[], Any]) -> int:
+    """Return how many of these deeds raised StaleAttemptError."""
+    count = 0
+    for deed in deeds:
+        try:
+            value = deed()
+            await value if isawaitable(value) else value
+        except StaleAttemptError:
+            count += 1
+    return count
+
+
+async def test_a_worker_that_lost_the_job_begins_nothing(stage: Stage, shop: Shop) -> None:
+    """Its lease is declared dead while the handler runs on: reservation and checkpoint are refused."""
+    refusals: list[int] = []
+    held = asyncio.Event()
+
+    async def stubborn(ctx: Context, _: Any) -> None:
+        if ctx.attempt == 1:
+            held.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                refusals.append(await refused(lambda: ctx.once("charge", shop.charge), lambda: ctx.checkpoint(1)))
+
+    await stage.start({"stubborn": stubborn})
+    job_id = await stage.submit("stubborn")
+    await held.wait()
+    await stage.database.fetch("UPDATE leases SET dead_at = now()")
+    await eventually(lambda: refusals, what="the refusals")
+    await stage.reaches(job_id, Status.COMPLETED)
+    assert (refusals, shop.charges, await effects_in(stage)) == ([2], [], [])
+
+
+async def test_a_thread_that_lost_the_job_begins_nothing(stage: Stage, shop: Shop) -> None:
+    """Nobody can stop it: it runs on while its job's next attempt is over already, and learns of it when it wants to begin something."""
+    refusals: list[int] = []
+    gate, loop = threading.Event(), asyncio.get_running_loop()
+
+    def deaf(ctx: Context, _: Any) -> None:
+        if ctx.attempt == 1:
+            gate.wait(20)
+            seen = refused(lambda: ctx.once("charge", shop.charge_plain), lambda: ctx.checkpoint(1))
+            loop.call_soon_threadsafe(refusals.append, asyncio.run(seen))
+
+    await stage.start({"deaf": deaf})
+    job_id = await stage.submit("deaf")
+    await stage.reaches(job_id, Status.PROCESSING)
+    await stage.database.fetch("UPDATE leases SET dead_at = now()")
+    await stage.reaches(job_id, Status.COMPLETED)
+    gate.set()
+    await eventually(lambda: refusals, what="the refusals")
+    assert (refusals, shop.charges, await effects_in(stage)) == ([2], [], [])
+
+
+async def test_results_up_to_the_limit_are_kept(stage: Stage) -> None:
+    """64 KiB of JSON fit. One byte more is a failure at once: it happened, and it must not look as if it could be run again."""
+    runs: list[int] = []
+
+    async def handler(ctx: Context, payload: Any) -> Any:
+        async def effect() -> str:
+            runs.append(ctx.attempt)
+            return "x" * int(payload["size"])
+
+        result = await ctx.once("large", effect)
+        fail_at_first(ctx)
+        return len(result)
+
+    await stage.start({"large": handler})
+    fits = await stage.reaches(await stage.submit("large", payload=b'{"size":65534}'), Status.COMPLETED)
+    assert (fits["result"], runs) == (65534, [1])
+    job_id = await stage.submit("large", payload=b'{"size":65535}')
+    row = await stage.reaches(job_id, Status.FAILED)
+    assert (row["reason"], row["attempts"]) == ("permanent_failure", 1)
+    assert "happened, but its result has 65537 bytes" in row["error"]
+    await stage.jobs.replay([job_id])
+    await stage.broker.publish([("normal", job_id)])
+    row = await stage.reaches(job_id, Status.FAILED)
+    assert (row["reason"], runs) == ("uncertain_effect", [1, 1])
+
+
+async def test_the_result_is_the_same_at_first_and_later(stage: Stage) -> None:
+    """What JSON makes of it, also for the attempt that ran the effect; what JSON cannot hold is a failure that says so."""
+    results: list[Any] = []
+
+    async def odd() -> Any:
+        return {1: (2, None), "when": b"\x00"}
+
+    async def wrong() -> Any:
+        return object()
+
+    async def handler(ctx: Context, _: Any) -> None:
+        results.append(await ctx.once("odd", odd))
+        fail_at_first(ctx)
+        await ctx.once("wrong", wrong)
+
+    await stage.start({"odd": handler})
+    row = await stage.reaches(await stage.submit("odd"), Status.FAILED)
+    assert results == [{"1": [2, None], "when": "AA=="}] * 2
+    assert "'wrong' happened, but its result cannot be JSON" in row["error"]
+
+
+KEYS = {"k" * 200: True, "k": True, "ä/ b": True, "k" * 201: False, "": False, "a\x00": False}
+
+
+@pytest.mark.parametrize(("key", "fits"), KEYS.items())
+async def test_keys(key: str, fits: bool, stage: Stage, shop: Shop) -> None:
+    """1 to 200 printable characters; a bad key is an ordinary error and nothing runs."""
+
+    async def handler(ctx: Context, _: Any) -> Any:
+        return await ctx.once(key, shop.charge)
+
+    await stage.start({"pay": handler})
+    row = await stage.reaches(await stage.submit("pay", max_attempts=1), Status.COMPLETED if fits else Status.FAILED)
+    assert (len(shop.charges), "the key of an effect" in (row["error"] or "")) == (int(fits), not fits)
+
+
+async def test_a_coroutine_function_in_a_plain_handler_is_refused_before_anything_begins(stage: Stage, shop: Shop) -> None:
+    """It could not be waited for."""
+
+    def handler(ctx: Context, _: Any) -> Any:
+        return ctx.once("charge", shop.charge)
+
+    await stage.start({"pay": handler})
+    row = await stage.reaches(await stage.submit("pay", max_attempts=1), Status.FAILED)
+    assert "plain functions" in row["error"]
+    assert (shop.charges, await effects_in(stage)) == ([], [])
