@@ -10,6 +10,7 @@ from producer.backlog import Backlog
 from producer.body import MAX_BULK_BYTES
 from producer.catalog import REFRESH_SECONDS, Catalog
 from producer.connections import BoundedConnections
+from producer.effects_api import EffectsApi
 from producer.guard import Guard, no_route
 from producer.jobs_api import JobsApi
 from producer.publisher import Publisher
@@ -17,6 +18,7 @@ from producer.queue_api import QueueApi
 from producer.submit import Submitter
 from shared.broker import Broker
 from shared.database import Database, Databases
+from shared.effect_store import EffectStore
 from shared.errors import UnavailableError
 from shared.job_store import JobStore
 from shared.job_views import JobViews
@@ -54,10 +56,11 @@ class Producer:
         jobs_api = JobsApi(
             self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog
         )
+        effects_api = EffectsApi(EffectStore(self._readers), views)
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):
-            for method, path, handler in (*queue_api.routes(), *jobs_api.routes()):
+            for method, path, handler in (*queue_api.routes(), *jobs_api.routes(), *effects_api.routes()):
                 for verb in (method, *(("HEAD",) if method == "GET" else ())):
                     app.router.add_route(verb, prefix + path, guard.around(handler))
         app.router.add_route("*", "/{path:.*}", guard.around(no_route))
