@@ -9,7 +9,7 @@ import msgspec
 
 from consumer.blocking import BlockingContext
 from consumer.context import JobContext
-from consumer.outcome import Cancelled, Ending, Raised, Returned, Stopped, TimedOut
+from consumer.outcome import Cancelled, Ending, Raised, Returned, Stopped, TimedOut, trace_of
 from shared.errors import PermanentFailure
 from shared.jobs import Handler
 from shared.models import Claimed, Entry, Lease
@@ -45,10 +45,10 @@ class Attempt:
         if self.task is not None:
             self.task.cancel()
 
-    def forced_ending(self) -> Ending:
-        """Return how an attempt ends that was told to stop."""
+    def forced_ending(self, stopped_by: BaseException | None = None) -> Ending:
+        """Return how an attempt ends that was told to stop; `stopped_by` is what the handler gave in to."""
         if self.stop_reason == TIMED_OUT:
-            return TimedOut(self.limit)
+            return TimedOut(self.limit, trace_of(stopped_by) if stopped_by else "")
         return Cancelled() if self.stop_reason == CANCELLED else Stopped()
 
 
@@ -61,7 +61,7 @@ async def run_handler(attempt: Attempt, threads: ThreadPoolExecutor) -> Ending:
     try:
         return Returned(await _called(attempt, payload, threads))
     except asyncio.CancelledError as error:
-        return attempt.forced_ending() if attempt.stop_reason else Raised(error)
+        return attempt.forced_ending(error) if attempt.stop_reason else Raised(error)
     except BaseException as error:  # noqa: BLE001 - SystemExit of a handler ends its job, not the worker
         return Raised(error)
 

@@ -31,9 +31,10 @@ class Raised(NamedTuple):
 
 
 class TimedOut(NamedTuple):
-    """The handler was stopped because its time was up."""
+    """The handler was stopped because its time was up; `trace` shows where it was, if it could be stopped."""
 
     seconds: float
+    trace: str = ""
 
 
 class Stopped(NamedTuple):
@@ -98,8 +99,8 @@ def decide(job: Claimed, ending: Ending) -> Outcome:
             return HandBack()
         case Cancelled():
             return Abort()
-        case TimedOut(seconds):
-            return _failed(job, f"timeout: stopped after {seconds:g} s")
+        case TimedOut(seconds, trace):
+            return _failed(job, f"timeout: stopped after {seconds:g} s", trace)
         case Raised(error):
             return _raised(job, error)
 
@@ -113,7 +114,7 @@ def _raised(job: Claimed, error: BaseException) -> Outcome:
         case UncertainEffect():
             return Bury("uncertain_effect", describe(error), trace_of(error))
         case RetryAfter():
-            return _failed(job, describe(error), delay=_wished_delay(error))
+            return _failed(job, describe(error), trace_of(error), _wished_delay(error))
         case _:
             return _failed(job, describe(error), trace_of(error))
 
