@@ -85,9 +85,9 @@ async def test_everything_goes_through_json(claim: Any) -> None:
 
     def attempt_one(ctx: BlockingContext) -> None:
         ctx.progress(10, "begun")
-        assert ctx.checkpoint_data is None
+        before = ctx.checkpoint_data
         ctx.checkpoint({"page": 3})
-        assert ctx.checkpoint_data == {"page": 3}
+        assert (before, ctx.checkpoint_data) == (None, {"page": 3})
         assert ctx.once("charge", shop.charge_plain) == {"receipt": 1}
         for key in ("lost", "asked"):
             with pytest.raises(ConnectionError):
