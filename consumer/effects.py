@@ -137,6 +137,12 @@ class Effects:
                     await asyncio.sleep(RETRY_SECONDS)
 
 
+async def settled(within: float) -> None:
+    """Wait some seconds for writes that are under way: the end of a process should not make an effect uncertain that is done."""
+    if _under_way:
+        await asyncio.wait(_under_way, timeout=within)
+
+
 async def _in_its_own_task(work: Coroutine[Any, Any, T]) -> T:
     """Cancelling who waits does not cancel the work: it would drop a connection that others share, and leave the outcome unknown."""
     return await asyncio.shield(_spawned(work))

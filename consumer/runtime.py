@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumer import delayer, janitor, progress, reaper, reconciler
+from consumer import delayer, effects, janitor, progress, reaper, reconciler
 from consumer.context import Shared
 from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
@@ -157,6 +157,7 @@ class Consumer:
             except UnavailableError as error:
                 log.warning("consumer_not_dropped", consumer=name, error=str(error))
         await self._resources.close()
+        await effects.settled(within=SERVICES_SECONDS)
         await self._effects.close()
         await asyncio.gather(*(database.close() for database in self._databases.values()))
         await self._broker.close()

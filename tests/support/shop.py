@@ -1,5 +1,6 @@
 """An outside store that must not be written to twice, and handlers that write to it."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -13,9 +14,12 @@ class Shop:
     def __init__(self) -> None:
         self.charges: list[int] = []
         self.checks = 0
+        self.gate = asyncio.Event()  # a charge waits for it
+        self.gate.set()
 
     async def charge(self) -> dict[str, int]:
         """Charge, and return the receipt."""
+        await self.gate.wait()
         self.charges.append(len(self.charges) + 1)
         return {"receipt": len(self.charges)}
 
