@@ -1,12 +1,11 @@
 """The context of a plain handler, in a thread or in a child process: methods that block until the answer is there."""
 
-import asyncio
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from types import MappingProxyType
 from typing import Any
 
-from consumer.effects import Effects
 from consumer.once import Function, Releases, once
 from shared.errors import StaleAttemptError
 
@@ -57,7 +56,14 @@ class _Immediate:
         self._call = call
 
     async def begin(self, key: str) -> dict[str, Any]:
-        found: dict[str, Any] = self._call("begin", key)
+        try:
+            found: dict[str, Any] = self._call("begin", key)
+        except ValueError:  # the key is bad
+            raise
+        except BaseException:  # interrupted: the reservation may come through, but its effect has not begun
+            with suppress(Exception):
+                self._call("release", key)
+            raise
         return found
 
     async def take_over(self, key: str, attempt: int) -> bool:
@@ -78,14 +84,3 @@ def _at_once(coroutine: Coroutine[Any, Any, Any]) -> Any:
         return end.value
     coroutine.close()
     raise TypeError("the effects of a plain handler are plain functions, and cannot wait for a coroutine")
-
-
-def call_from_thread(effects: Effects, loop: asyncio.AbstractEventLoop) -> Call:
-    """Return the `call` of handlers that run in a thread of this process."""
-
-    def call(method: str, *args: Any) -> Any:
-        if method == "progress":  # it only leaves a note, and a handler that reports in a tight loop should not wait for ours each time
-            return effects.note(*args)
-        return asyncio.run_coroutine_threadsafe(getattr(effects, method)(*args), loop).result()
-
-    return call

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from consumer.blocking import BlockingContext, call_from_thread
+from consumer.blocking import BlockingContext, Call
 from consumer.effects import Effects
 from consumer.once import Function, Releases, once
 from consumer.progress import ProgressBoard
@@ -100,3 +100,14 @@ class JobContext:
         self._blocking = BlockingContext(self.job_id, self.attempt, self.log, call, self.resources)
         self._blocking.cancelled = self._cancelled
         return self._blocking
+
+
+def call_from_thread(effects: Effects, loop: asyncio.AbstractEventLoop) -> Call:
+    """Return the `call` of handlers that run in a thread of this process."""
+
+    def call(method: str, *args: Any) -> Any:
+        if method == "progress":  # it only leaves a note, and a handler that reports in a tight loop should not wait for ours each time
+            return effects.note(*args)
+        return asyncio.run_coroutine_threadsafe(getattr(effects, method)(*args), loop).result()
+
+    return call

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from consumer.once import DONE, GRANTED, STALE, UNCERTAIN
 from consumer.progress import ProgressBoard, checked
 from shared import probe
 from shared.effect_store import EffectStore, Owner, Reservation
@@ -20,12 +21,6 @@ T = TypeVar("T")
 MAX_KEY_CHARS = 200
 MAX_CHECKPOINT_BYTES = 1024 * 1024
 RETRY_SECONDS = 0.25
-
-# How an effect stands, said to `once`.
-GRANTED = "granted"  # reserved for this attempt: run it
-DONE = "done"
-UNCERTAIN = "uncertain"
-STALE = "stale"  # the job is not this attempt's any more
 
 _under_way: set["asyncio.Task[Any]"] = set()  # the loop itself holds tasks only weakly
 

@@ -10,11 +10,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from consumer import effects
 from shared.errors import PermanentFailure, RetryAfter, Snooze, StaleAttemptError, UncertainEffect
 from shared.jobs import NOT_HAPPENED
 
 MAX_RESULT_BYTES = 64 * 1024
+
+# How an effect stands, as Effects.begin says it.
+GRANTED = "granted"  # reserved for this attempt: run it
+DONE = "done"
+UNCERTAIN = "uncertain"
+STALE = "stale"  # the job is not this attempt's any more
 
 Function = Callable[[], Any]  # plain, or a coroutine function
 Releases = type[Exception] | tuple[type[Exception], ...]
@@ -32,13 +37,12 @@ class Remote(Protocol):
 async def once(remote: Remote, key: str, run: Function, uncertain: Function | None, released_by: Releases) -> Any:
     """See shared.jobs.Context.once."""
     found = await remote.begin(key)
-    match found["state"]:
-        case effects.DONE:
-            return found["result"]
-        case effects.STALE:
-            raise StaleAttemptError(f"the effect {key!r} was not begun: the job is not this attempt's any more")
-        case effects.UNCERTAIN:
-            return await _clear_up(remote, key, run, uncertain, released_by, found)
+    if found["state"] == DONE:
+        return found["result"]
+    if found["state"] == STALE:
+        raise StaleAttemptError(f"the effect {key!r} was not begun: the job is not this attempt's any more")
+    if found["state"] == UNCERTAIN:
+        return await _clear_up(remote, key, run, uncertain, released_by, found)
     return await _perform(remote, key, run, released_by)
 
 

@@ -2,12 +2,16 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from consumer.blocking import BlockingContext, call_from_thread
+from consumer.blocking import BlockingContext
+from consumer.context import call_from_thread
 from consumer.effects import Effects
 from consumer.progress import ProgressBoard
 from shared.database import Database
@@ -23,6 +27,8 @@ from tests.support.consumer import Stage
 from tests.support.eventually import eventually
 from tests.support.make import TYPES, open_lease, submitted
 from tests.support.shop import Shop
+
+ROOT = Path(__file__).parents[2]
 
 
 async def test_a_thread_sees_what_a_coroutine_sees(stage: Stage) -> None:
@@ -51,6 +57,7 @@ class Desk:
     """An attempt's effects, and a context that reaches them through JSON from a thread, as a child process would."""
 
     def __init__(self, effects: Effects, attempt: int) -> None:
+        self.attempt = attempt
         call = call_from_thread(effects, asyncio.get_running_loop())
 
         def through_json(method: str, *args: Any) -> Any:
@@ -130,3 +137,30 @@ async def test_a_coroutine_in_disguise_is_refused_and_uncertain(claim: Any) -> N
             desk.context.once("charge", lambda: 1)
 
     await asyncio.to_thread(attempt)
+
+
+async def test_a_handler_that_is_interrupted_before_it_hears_the_answer_leaves_no_reservation(claim: Any) -> None:
+    """A signal strikes while the request is on its way: it is granted, nothing begins, and nothing is uncertain afterwards."""
+    first = await claim()
+    second = await claim()
+    real = second.context._call
+
+    def interrupted(method: str, *args: Any) -> Any:
+        answer = real(method, *args)
+        if method == "begin":
+            raise TimeoutError("a signal")
+        return answer
+
+    def attempt() -> None:
+        with pytest.raises(TimeoutError):
+            BlockingContext("id", second.attempt, get_log(), interrupted).once("charge", lambda: 1)
+        assert second.context.once("charge", lambda: 2) == 2
+
+    await asyncio.to_thread(attempt)
+    assert first.attempt < second.attempt
+
+
+def test_a_child_need_not_load_what_talks_to_the_stores() -> None:
+    """The module is imported by child processes, of which there may be many: without the drivers of PostgreSQL and Redis."""
+    command = "import sys, consumer.blocking; print(sorted({'asyncpg', 'redis', 'aiohttp'} & sys.modules.keys()))"
+    assert subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, cwd=ROOT).stdout == "[]\n"
