@@ -36,20 +36,25 @@ class ProgressBoard:
         return bool(self._waiting)
 
     async def step(self) -> None:
-        """Write all that waits. Raises DatabaseUnavailableError, and then keeps it."""
-        await self._write([*self._waiting])
+        """Write what waits. Raises DatabaseUnavailableError, and then keeps it; also keeps what is about jobs whose rows others lock."""
+        if reports := self._reports():
+            self._forget(reports, but=await self._store.show_free(reports))
 
     async def deliver(self, job_ids: Collection[str]) -> None:
-        """Write what waits of these jobs: after their settle it would be refused."""
-        await self._write([job_id for job_id in job_ids if job_id in self._waiting])
+        """Write what waits of these jobs, which are about to be settled: after that it would be refused."""
+        if reports := [report for report in self._reports() if report.owner.job_id in job_ids]:
+            await self._store.show(reports)
+            self._forget(reports)
 
-    async def _write(self, job_ids: Collection[str]) -> None:
-        # One connection runs these statements in the order of the calls, so an older report never overwrites a newer one.
+    # One connection runs the statements in the order of the calls, so an older report never overwrites a newer one.
+
+    def _reports(self) -> list[Report]:
         with self._lock:
-            reports = [self._waiting[job_id] for job_id in job_ids if job_id in self._waiting]
-        if reports:
-            await self._store.report(reports)
+            return [*self._waiting.values()]
+
+    def _forget(self, written: Collection[Report], but: Collection[str] = ()) -> None:
         with self._lock:
-            for report in reports:
-                if self._waiting.get(report.owner.job_id) is report:
-                    del self._waiting[report.owner.job_id]
+            for report in written:
+                job_id = report.owner.job_id
+                if job_id not in but and self._waiting.get(job_id) is report:
+                    del self._waiting[job_id]

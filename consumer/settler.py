@@ -81,7 +81,7 @@ class Settler:
 
     async def _settle_pile(self, move: "Move", pile: list[Settled], lease_id: str) -> None:
         if self._board.has_news:
-            await self._board.deliver([attempt.job.id for attempt, _ in pile])
+            await self._board.deliver({attempt.job.id for attempt, _ in pile})
         probe.reached("settling", pile)
         won = await move(self, pile, lease_id)
         probe.reached("settled", pile)

@@ -100,9 +100,16 @@ class ProgressStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def report(self, reports: Sequence[Report]) -> set[str]:
-        """Show these, at most one a job; return the ids of the jobs that were still their owners'."""
-        ordered = sorted(reports)
-        owners = zip(*(report.owner for report in ordered), strict=True)
-        percents, messages = [report.percent for report in ordered], [report.message for report in ordered]
-        return {row[0] for row in await self._database.fetch(SQL["report_progress"], *owners, percents, messages)}
+    async def show(self, reports: Sequence[Report]) -> set[str]:
+        """Show these, at most one a job; return the ids of the jobs that were still their owners'. Waits for rows that others lock."""
+        return {row[0] for row in await self._database.fetch(SQL["show_progress"], *_columns(reports))}
+
+    async def show_free(self, reports: Sequence[Report]) -> set[str]:
+        """Show these, at most one a job, but for those whose rows others lock right now: their ids are returned."""
+        return {row[0] for row in await self._database.fetch(SQL["show_free_progress"], *_columns(reports))}
+
+
+def _columns(reports: Sequence[Report]) -> list[Sequence[object]]:
+    ordered = sorted(reports)  # two batches with the same jobs lock them in the same order
+    owners = zip(*(report.owner for report in ordered), strict=True)
+    return [*owners, [report.percent for report in ordered], [report.message for report in ordered]]

@@ -58,10 +58,26 @@ INSERT INTO checkpoints (job_id, attempt, data) SELECT id, $2, $4 FROM owner
 ON CONFLICT (job_id) DO UPDATE SET attempt = excluded.attempt, data = excluded.data, saved_at = now()
 RETURNING job_id;
 
--- name: report_progress
+-- name: show_progress
 -- Fenced. Touches no indexed column, so it stays HOT; the status stays, so nothing is counted. updated_at: a poller's ETag must change.
 UPDATE jobs SET updated_at = now(), progress = json_build_object(
     'percent', report.percent, 'message', report.message, 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
 FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::double precision[], $5::text[]) AS report (id, attempt, lease_id, percent, message)
 WHERE jobs.id = report.id AND status = 'PROCESSING' AND attempts = report.attempt AND jobs.lease_id = report.lease_id
 RETURNING jobs.id::text;
+
+-- name: show_free_progress
+-- The same for all jobs at once, but for rows that others lock, whose ids it returns: one job must not hold up the others.
+WITH report AS (
+    SELECT * FROM unnest($1::uuid[], $2::integer[], $3::uuid[], $4::double precision[], $5::text[]) AS report (id, attempt, lease, percent, message)
+), owned AS (
+    SELECT jobs.id FROM jobs JOIN report USING (id) WHERE status = 'PROCESSING' AND attempts = report.attempt AND lease_id = report.lease
+), free AS (
+    SELECT jobs.id FROM jobs JOIN report USING (id) WHERE status = 'PROCESSING' AND attempts = report.attempt AND lease_id = report.lease
+    ORDER BY jobs.id FOR NO KEY UPDATE OF jobs SKIP LOCKED
+), shown AS (
+    UPDATE jobs SET updated_at = now(), progress = json_build_object(
+        'percent', report.percent, 'message', report.message, 'at', to_char(now() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))
+    FROM report JOIN free USING (id) WHERE jobs.id = report.id
+)
+SELECT id::text FROM owned WHERE id NOT IN (SELECT id FROM free);

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import threading
 import time
 from datetime import UTC, datetime
 from typing import Any
@@ -10,20 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from consumer.effects import Effects
-from consumer.progress import ProgressBoard
 from shared import probe
-from shared.database import Database, Databases
-from shared.effect_store import EffectStore, Owner, ProgressStore, Report
-from shared.job_store import JobStore
+from shared.database import Database
 from shared.jobs import Context
-from shared.lease_store import LeaseStore
 from shared.lifecycle import Status
-from shared.models import Claimed, Lease
-from shared.settings import Settings
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
-from tests.support.make import open_lease, running
 from tests.support.producer import Api, client
 from tests.support.producer import running as serving
 
@@ -94,11 +85,12 @@ async def test_a_thread_reports_in_a_tight_loop_without_waiting(stage: Stage) ->
 async def test_writes_are_seldom_and_in_one_statement(stage: Stage) -> None:
     """A hundred jobs report all the time for some two seconds: a handful of statements carry all of it."""
     batches: list[int] = []
-    told = ProgressStore.report
+    fetch = Database.fetch
 
-    async def count(self: ProgressStore, reports: Any) -> set[str]:
-        batches.append(len(reports))
-        return await told(self, reports)
+    async def count(self: Database, query: str, *args: Any) -> Any:
+        if "progress =" in query:
+            batches.append(len(args[0]))
+        return await fetch(self, query, *args)
 
     async def handler(ctx: Context, _: Any) -> None:
         for number in range(100):
@@ -106,7 +98,7 @@ async def test_writes_are_seldom_and_in_one_statement(stage: Stage) -> None:
             await asyncio.sleep(0.02)  # the pace of the load
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ProgressStore, "report", count)
+        patch.setattr(Database, "fetch", count)
         began = time.monotonic()
         await stage.start({"chatty": handler}, concurrency=100)
         ids = await stage.submit_many(100, "chatty")
@@ -164,48 +156,6 @@ async def test_a_long_message_is_cut(stage: Stage) -> None:
         assert len(row["progress"]["message"]) == min(size, 500)
 
 
-@pytest.fixture
-def store(database: Database) -> ProgressStore:
-    """Progress over the test's connection."""
-    return ProgressStore(database)
-
-
-async def test_progress_is_fenced(store: ProgressStore, jobs: JobStore, leases: LeaseStore, database: Database, settings: Settings) -> None:
-    """Another attempt, another lease, a job that is over: not a word of it is shown. In one batch with one that counts."""
-    lease, other = await open_lease(leases, settings), await open_lease(leases, settings)
-    job_id, attempt = await running(jobs, lease)
-    stale = [(*await running(jobs, lease), 1, lease), (*await running(jobs, lease), 0, other)]
-    over_id, over_attempt = await running(jobs, lease)
-    await jobs.succeed([(over_id, over_attempt, b"1")], lease.id)
-    reports = [Report(Owner(job_id, attempt, lease.id), 50, "ours"), Report(Owner(over_id, over_attempt, lease.id), 60, "over")]
-    reports += [Report(Owner(stale_id, number + wrong, holder.id), 70, "stale") for stale_id, number, wrong, holder in stale]
-    assert await store.report(reports) == {job_id}
-    rows = await database.fetch("SELECT id::text FROM jobs WHERE progress IS NOT NULL")
-    assert [row[0] for row in rows] == [job_id]
-
-
-async def test_progress_is_a_small_write(
-    store: ProgressStore, jobs: JobStore, leases: LeaseStore, database: Database, settings: Settings
-) -> None:
-    """It stays HOT, so no index is touched, and it adds nothing to the counts."""
-    lease = await open_lease(leases, settings)
-    owners = [Owner(*await running(jobs, lease), lease.id) for _ in range(20)]
-    counts = await database.fetch("SELECT * FROM job_counts ORDER BY at")
-    await database.fetch("SELECT pg_stat_force_next_flush()")
-    before = await _updates(database)
-    for percent in range(10):
-        assert len(await store.report([Report(owner, percent, "") for owner in owners])) == 20
-    await database.fetch("SELECT pg_stat_force_next_flush()")
-    after = await _updates(database)
-    assert (after[0] - before[0], after[1] - before[1]) == (200, 200)
-    assert await database.fetch("SELECT * FROM job_counts ORDER BY at") == counts
-
-
-async def _updates(database: Database) -> tuple[int, int]:
-    [row] = await database.fetch("SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_user_tables WHERE relname = 'jobs'")
-    return row[0], row[1]
-
-
 async def test_reports_wait_while_postgresql_is_away(stage: Stage) -> None:
     """The connection breaks while a handler reports: the handler feels nothing, and the last word arrives when it is back."""
     gate, reported = asyncio.Event(), asyncio.Event()
@@ -228,28 +178,3 @@ async def test_reports_wait_while_postgresql_is_away(stage: Stage) -> None:
     wire.heal()
     row = await stage.reaches(job_id, Status.COMPLETED)
     assert row["progress"]["message"] == "after the outage"
-
-
-async def test_a_report_from_another_thread_is_never_lost(
-    store: ProgressStore, jobs: JobStore, leases: LeaseStore, settings: Settings, database: Database
-) -> None:
-    """While one thread reports without pause, the loop writes what it finds: in the end the last report is in the row."""
-    lease = await open_lease(leases, settings)
-    job_id, attempt = await running(jobs, lease)
-    board = ProgressBoard(store)
-    databases = Databases(settings.database_url, "test", 1)
-    claimed = Claimed(job_id, "test.noop", "normal", b"{}", attempt, 0, 1, None, None, False)
-    effects = Effects(EffectStore(databases), board, claimed, Lease(lease.id, lease.worker))
-
-    def report_all() -> None:
-        for number in range(30_001):
-            effects.note(number / 300)
-
-    thread = threading.Thread(target=report_all)
-    thread.start()
-    while thread.is_alive():
-        await board.step()
-    await board.step()
-    [row] = await database.fetch("SELECT progress FROM jobs WHERE id = $1", job_id)
-    assert msgspec.json.decode(row[0])["percent"] == 100
-    assert not board.has_news
