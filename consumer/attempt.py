@@ -7,8 +7,9 @@ from typing import Any, Protocol
 
 import msgspec
 
+from consumer.blocking import BlockingContext
 from consumer.context import JobContext
-from consumer.outcome import Cancelled, Ending, Raised, Returned, Stopped, TimedOut
+from consumer.outcome import Cancelled, Ending, Raised, Returned, Stopped, TimedOut, trace_of
 from shared.errors import PermanentFailure
 from shared.jobs import Handler
 from shared.models import Claimed, Entry, Lease
@@ -51,10 +52,10 @@ class Attempt:
         self.task.cancel()  # for the second time: see ProcessPool.run
         return True
 
-    def forced_ending(self) -> Ending:
-        """Return how an attempt ends that was told to stop."""
+    def forced_ending(self, stopped_by: BaseException | None = None) -> Ending:
+        """Return how an attempt ends that was told to stop; `stopped_by` is what the handler gave in to."""
         if self.stop_reason == TIMED_OUT:
-            return TimedOut(self.limit)
+            return TimedOut(self.limit, trace_of(stopped_by) if stopped_by else "")
         return Cancelled() if self.stop_reason == CANCELLED else Stopped()
 
 
@@ -76,7 +77,7 @@ async def run_handler(attempt: Attempt, threads: ThreadPoolExecutor, processes: 
     try:
         return Returned(await _called(attempt, payload, threads))
     except asyncio.CancelledError as error:
-        return attempt.forced_ending() if attempt.stop_reason else Raised(error)
+        return attempt.forced_ending(error) if attempt.stop_reason else Raised(error)
     except BaseException as error:  # noqa: BLE001 - SystemExit of a handler ends its job, not the worker
         return Raised(error)
 
@@ -95,10 +96,11 @@ def _called(attempt: Attempt, payload: Any, threads: ThreadPoolExecutor) -> Awai
     if attempt.handler.executor == "async":
         called: Awaitable[Any] = function(attempt.context, payload)
         return called
-    return asyncio.get_running_loop().run_in_executor(threads, _in_thread, function, attempt.context, payload)
+    loop = asyncio.get_running_loop()
+    return loop.run_in_executor(threads, _in_thread, function, attempt.context.for_thread(loop), payload)
 
 
-def _in_thread(function: Any, context: JobContext, payload: Any) -> Any:
+def _in_thread(function: Any, context: BlockingContext, payload: Any) -> Any:
     try:
         return function(context, payload)
     except StopIteration as error:  # a future cannot carry it

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from consumer import retry
-from shared.errors import PermanentFailure, RetryAfter, Snooze
+from shared.errors import PermanentFailure, RetryAfter, Snooze, UncertainEffect
 from shared.jobs import MAX_RESULT_BYTES
 from shared.models import Claimed
 
@@ -31,9 +31,10 @@ class Raised(NamedTuple):
 
 
 class TimedOut(NamedTuple):
-    """The handler was stopped because its time was up."""
+    """The handler was stopped because its time was up; `trace` shows where it was, if it could be stopped."""
 
     seconds: float
+    trace: str = ""
 
 
 class Stopped(NamedTuple):
@@ -104,8 +105,8 @@ def decide(job: Claimed, ending: Ending) -> Outcome:
             return HandBack()
         case Cancelled():
             return Abort()
-        case TimedOut(seconds):
-            return _failed(job, f"timeout: stopped after {seconds:g} s")
+        case TimedOut(seconds, trace):
+            return _failed(job, f"timeout: stopped after {seconds:g} s", trace)
         case Raised(error):
             return _raised(job, error)
         case Decided(outcome):
@@ -118,8 +119,10 @@ def _raised(job: Claimed, error: BaseException) -> Outcome:
             return Snoozed(_wished_delay(error))
         case PermanentFailure():
             return Bury("permanent_failure", describe(error), trace_of(error))
+        case UncertainEffect():
+            return Bury("uncertain_effect", describe(error), trace_of(error))
         case RetryAfter():
-            return _failed(job, describe(error), delay=_wished_delay(error))
+            return _failed(job, describe(error), trace_of(error), _wished_delay(error))
         case _:
             return _failed(job, describe(error), trace_of(error))
 

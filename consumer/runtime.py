@@ -7,7 +7,8 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from consumer import delayer, janitor, outbox, reaper, reconciler, scheduler
+from consumer import delayer, effects, janitor, outbox, progress, reaper, reconciler, scheduler
+from consumer.context import Shared
 from consumer.every import Step, run_every
 from consumer.heartbeat import Heartbeat
 from consumer.portions import Portions
@@ -20,8 +21,9 @@ from consumer.worker import HANDLER_THREADS, Worker
 from shared.broker import TIMEOUT_SECONDS, Broker
 from shared.callback_store import CallbackStore
 from shared.catalog_store import publish
-from shared.database import BY_KEY, Database
+from shared.database import BY_KEY, Database, Databases
 from shared.dispatch_store import DispatchStore
+from shared.effect_store import EffectStore, ProgressStore
 from shared.errors import UnavailableError
 from shared.job_store import JobStore
 from shared.keys import Keys
@@ -44,6 +46,7 @@ CATALOG_EVERY_SECONDS = 1.0  # until the types are published
 TYPES_ARE_KNOWN_SECONDS = 3600.0
 SETTLE_SECONDS = 3.0  # after the grace time, for handlers to obey and outcomes to be settled
 SERVICES_SECONDS = 1.0
+EFFECT_CONNECTIONS = 4  # each waits for the disk at every write; PostgreSQL syncs for several of them at a time
 
 
 class Consumer:
@@ -62,7 +65,11 @@ class Consumer:
             "upkeep": Database(settings.database_url, "upkeep"),
             "schedule": Database(settings.database_url, "schedule", settings=IMPATIENT),  # its own: a tick does not wait for a repair
             "outbox": Database(settings.database_url, "outbox"),  # its jobs wait for nothing else
+            "progress": Database(settings.database_url, "progress", settings=BY_KEY | {"synchronous_commit": "off"}),
         }
+        # What a handler was told to be reserved must be on disk before its effect begins. Connected when the first handler asks.
+        self._effects = Databases(settings.database_url, "effects", EFFECT_CONNECTIONS, settings=BY_KEY | {"synchronous_commit": "on"})
+        self._board = progress.ProgressBoard(ProgressStore(self._databases["progress"]))
         keys = Keys(settings.stream)
         self._broker = Broker(settings.redis_url, keys, settings.group)
         self._reader = Broker(settings.redis_url, keys, settings.group, timeout=TIMEOUT_SECONDS + BLOCK_SECONDS)
@@ -77,10 +84,11 @@ class Consumer:
         claim, settle = self._databases["claim"], self._databases["settle"]
         triage = Triage(JobStore(claim), DispatchStore(claim), self._broker, self._settings.max_crashes)
         after = Triage(JobStore(settle), DispatchStore(settle), self._broker, self._settings.max_crashes)
-        settler = Settler(JobStore(settle), self._broker, after)
+        settler = Settler(JobStore(settle), self._broker, after, self._board)
         portions = Portions(dict(self._settings.queues), dict(self._settings.queue_concurrency))
         reader = Reader(self._broker, self._reader, self._queues, portions)
-        return Worker(self._settings, self._registry, JobStore(claim), reader, triage, settler, self._resources.mapping)
+        shared = Shared(self._resources.mapping, EffectStore(self._effects), self._board)
+        return Worker(self._settings, self._registry, JobStore(claim), reader, triage, settler, shared)
 
     def _services(self) -> dict[str, tuple[float, Step]]:
         settings, broker, upkeep = self._settings, self._broker, self._databases["upkeep"]
@@ -100,6 +108,7 @@ class Consumer:
         if self.worker is not None:
             chosen["time_limits"] = (TIME_LIMITS_EVERY_SECONDS, self.worker.enforce_time_limits)
             chosen["cancels"] = (CANCELS_EVERY_SECONDS, self.worker.honour_cancels)
+            chosen["progress"] = (progress.EVERY_SECONDS, self._board.step)
             chosen["strays"] = (STRAYS_EVERY_SECONDS, self.worker.look_for_strays)
         return chosen
 
@@ -162,6 +171,8 @@ class Consumer:
             except UnavailableError as error:
                 log.warning("consumer_not_dropped", consumer=name, error=str(error))
         await self._resources.close()
+        await effects.settled(within=SERVICES_SECONDS)
+        await self._effects.close()
         await asyncio.gather(*(database.close() for database in self._databases.values()))
         await self._broker.close()
         await self._reader.close()

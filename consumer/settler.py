@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from consumer.attempt import Attempt
 from consumer.outcome import Abort, Bury, HandBack, Outcome, Retry, Snoozed, Succeeded, clean, describe
+from consumer.progress import ProgressBoard
 from consumer.triage import Triage
 from shared import metrics, probe
 from shared.batch import Batcher
@@ -31,10 +32,11 @@ RETRY_SECONDS = 0.25
 class Settler:
     """Settles what the worker hands it, in batches."""
 
-    def __init__(self, jobs: JobStore, broker: Broker, triage: Triage) -> None:
+    def __init__(self, jobs: JobStore, broker: Broker, triage: Triage, board: ProgressBoard) -> None:
         self._jobs = jobs
         self._broker = broker
         self._triage = triage
+        self._board = board
         self._on_settled: Callable[[list[Attempt]], None] = lambda _: None
         self._outcomes: Batcher[Settled] = Batcher(self._settle, BATCH)
         self._acks: Batcher[Entry] = Batcher(self._ack, 2 * BATCH)
@@ -82,6 +84,8 @@ class Settler:
                 return await self._bisect(move, pile, lease_id, error)
 
     async def _settle_pile(self, move: "Move", pile: list[Settled], lease_id: str) -> None:
+        if self._board.has_news:
+            await self._board.deliver({attempt.job.id for attempt, _ in pile})
         probe.reached("settling", pile)
         won = await move(self, pile, lease_id)
         probe.reached("settled", pile)

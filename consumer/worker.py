@@ -5,12 +5,11 @@ batch is read while the last one is settled.
 """
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from consumer.attempt import CANCELLED, DRAINING, FENCED, TIMED_OUT, Attempt, run_handler
-from consumer.context import JobContext
+from consumer.context import JobContext, Shared
 from consumer.every import pause_until
 from consumer.outcome import Abort, Outcome, decide
 from consumer.processes.pool import ProcessPool
@@ -47,7 +46,7 @@ class Worker:
         reader: Reader,
         triage: Triage,
         settler: Settler,
-        resources: Mapping[str, Any],
+        shared: Shared,
     ) -> None:
         self._settings = settings
         self._handlers = registry.handlers
@@ -57,7 +56,7 @@ class Worker:
         self._reader = reader
         self._triage = triage
         self._settler = settler
-        self._resources = resources
+        self._shared = shared
         self._threads = ThreadPoolExecutor(min(settings.concurrency, 64), thread_name_prefix=HANDLER_THREADS)
         self._processes = ProcessPool(settings)
         self._lease: Lease | None = None
@@ -149,7 +148,7 @@ class Worker:
 
     def _start(self, job: Claimed, entry: Entry, lease: Lease, now: float) -> Attempt:
         limit = job.timeout or self._settings.job_timeout_seconds
-        attempt = Attempt(job, entry, lease, self._handlers[job.type], JobContext(job, self._resources), limit, now)
+        attempt = Attempt(job, entry, lease, self._handlers[job.type], JobContext(job, lease, self._shared), limit, now)
         self._in_flight[job.id] = attempt
         self._running += 1
         if job.cancel_requested:

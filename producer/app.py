@@ -14,6 +14,7 @@ from producer.catalog import REFRESH_SECONDS, Catalog
 from producer.connections import BoundedConnections
 from producer.dialect import Dialect
 from producer.dlq_api import DlqApi
+from producer.effects_api import EffectsApi
 from producer.guard import Guard, no_route
 from producer.jobs_api import JobsApi
 from producer.live import Live
@@ -29,6 +30,7 @@ from shared.artifacts import Artifacts
 from shared.broker import Broker
 from shared.database import Database, Databases
 from shared.dlq_store import DlqStore
+from shared.effect_store import EffectStore
 from shared.errors import UnavailableError
 from shared.job_store import JobStore
 from shared.job_views import JobViews
@@ -83,8 +85,9 @@ class Producer:
         schedules_api = SchedulesApi(ScheduleStore(self._readers.any()), self._catalog, self._publisher, self._backlog)
         dlq_api = DlqApi(views, DlqStore(self._readers.any()), self._publisher, self._broker)
         artifacts_api = ArtifactsApi(views, Artifacts(self._settings))
-        others = (WhyApi(self._readers), TypesApi(self._readers), Dialect(jobs_api, views), OpenApi(), self._live.streams, artifacts_api)
-        areas = (queue_api, queues_api, dlq_api, jobs_api, schedules_api, *others)
+        effects_api = EffectsApi(EffectStore(self._readers), views)
+        others = (WhyApi(self._readers), TypesApi(self._readers), Dialect(jobs_api, views), OpenApi(), self._live.streams)
+        areas = (queue_api, queues_api, dlq_api, jobs_api, artifacts_api, effects_api, schedules_api, *others)
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
         for prefix in ("", "/api/v1"):

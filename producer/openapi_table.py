@@ -76,6 +76,7 @@ BODIES: dict[str, dict[str, Schema]] = {
         "application/json": {"type": "array", "items": _ref("Submission"), "maxItems": MOST_BULK_JOBS},
         "application/x-ndjson": {"type": "string", "description": "one job a line"},
     },
+    "effect": {"application/json": _object({"key": _TEXT, "happened": _FLAG}, result={})},
     "letters": {"application/json": _ref("Letters")},
     "schedule": {
         "application/json": _object({"type": _TEXT}, cron=_TEXT, every={"type": "number"}, at=_TIME, timezone=_TEXT, paused=_FLAG)
@@ -94,6 +95,7 @@ SCHEMAS: dict[str, Schema] = {
     "BulkReceipt": _object({"ids": _IDS, "count": _COUNT}),
     "JobPage": _object({"jobs": {"type": "array", "items": _ref("JobView")}, "next_cursor": {"type": ["string", "null"]}}),
     "JobStatus": _object({"id": _ID, "type": _TEXT, "status": _STATUS, "attempts": _COUNT, "failures": _COUNT, "max_attempts": _COUNT}),
+    "Effects": _object({"id": _ID, "effects": _MAPS}),
     "Artifacts": _object({"id": _ID, "artifacts": _MAPS}),
     "Attempts": _object({"id": _ID, "attempts": {"type": "array", "items": _ref("AttemptView")}}),
     "Why": _object({"id": _ID, "status": _STATUS, "reason": _TEXT, "why": _TEXT}),
@@ -162,6 +164,11 @@ OPERATIONS: tuple[Operation, ...] = (
         "GET", "/jobs/{id}/artifacts/{name}", "getArtifact", "jobs", "One file, or a part of it",
         (*_ok("the file", "application/octet-stream:"), (206, "the part that Range asks for", "application/octet-stream:"), _UNCHANGED),
         (404, 416, 503), "", (_TAG,),
+    ),
+    _op("GET", "/jobs/{id}/effects", "listEffects", "jobs", "What ctx.once has reserved and recorded", _ok("oldest first", "Effects"), _LOOK),
+    _op(
+        "POST", "/jobs/{id}/effects", "decideEffect", "jobs", "Say what became of an uncertain effect",
+        _ok("all of them", "Effects"), (400, 404, 409, 413, 415, 422, 503), "effect",
     ),
     _op("POST", "/jobs/{id}/retry", "retryJob", "jobs", "Run it again", ((202, "it is PENDING", "JobView"),), (404, 409, 503)),
     _op(

@@ -11,12 +11,16 @@ MillstreamError
 ├── Interrupted            raised INSIDE a handler of a child process that shall end now
 │   └── SoftTimeout        ... because its time is up
 ├── ArtifactMissingError   no such artifact (yet)
+├── StaleAttemptError      the job is not this attempt's any more; whatever it begins now is refused
 └── HandlerSignal          what a handler may raise to steer its job
     ├── PermanentFailure   do not try again
     │   └── ArtifactRefusedError   its name or its size is not allowed
     ├── RetryAfter         try again in so many seconds; counts as a failure
-    └── Snooze             run again in so many seconds; counts nothing
+    ├── Snooze             run again in so many seconds; counts nothing
+    └── UncertainEffect    raised by ctx.once: nobody knows whether it happened; a person decides
 """
+
+from datetime import datetime
 
 
 class MillstreamError(Exception):
@@ -71,6 +75,10 @@ class ArtifactMissingError(MillstreamError):
     """There is no such artifact. A job that is to make it may still be running, so this is worth another try."""
 
 
+class StaleAttemptError(MillstreamError):
+    """The attempt's time was up, its worker lost the lease or the job was settled: another attempt may own the job by now."""
+
+
 class HandlerSignal(MillstreamError):  # noqa: N818 - a handler raises it to say what it wants, it is no error of ours
     """What a handler may raise to steer its job."""
 
@@ -97,3 +105,13 @@ class Snooze(HandlerSignal):
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         super().__init__(f"snoozed for {seconds:g} s")
+
+
+class UncertainEffect(HandlerSignal):
+    """An earlier attempt began this effect and never said how it ended. Unless it is caught, the job is dead-lettered for a person."""
+
+    def __init__(self, key: str, attempt: int, began_at: datetime) -> None:
+        self.key = key
+        self.attempt = attempt
+        self.began_at = began_at
+        super().__init__(f"whether {key!r} happened is not known: attempt {attempt} began it at {began_at.isoformat()} and did not end it")

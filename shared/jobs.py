@@ -6,14 +6,24 @@ The decorator only describes and registers; importing a module of handlers has n
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_type_hints
+from enum import Enum
+from typing import Any, Final, Literal, Protocol, TypeVar, get_type_hints, overload
 
 import msgspec
 
-from shared.errors import Interrupted, PermanentFailure, RetryAfter, Snooze, SoftTimeout
+from shared.errors import (
+    Interrupted,
+    PermanentFailure,
+    RetryAfter,
+    Snooze,
+    SoftTimeout,
+    StaleAttemptError,
+    UncertainEffect,
+)
 
 __all__ = [
     "MAX_RESULT_BYTES",
+    "NOT_HAPPENED",
     "Context",
     "Executor",
     "Handler",
@@ -23,6 +33,8 @@ __all__ = [
     "RetryAfter",
     "Snooze",
     "SoftTimeout",
+    "StaleAttemptError",
+    "UncertainEffect",
     "job",
     "registered",
 ]
@@ -30,16 +42,69 @@ __all__ = [
 MAX_RESULT_BYTES = 1024 * 1024  # of JSON
 
 Executor = Literal["async", "thread", "process"]
+T = TypeVar("T")
+Releases = type[Exception] | tuple[type[Exception], ...]
+
+
+class NotHappened(Enum):
+    """The type of NOT_HAPPENED."""
+
+    NOT_HAPPENED = "not happened"
+
+
+NOT_HAPPENED: Final = NotHappened.NOT_HAPPENED  # what the `uncertain` function of `Context.once` returns to have the effect run
 
 
 class Context(Protocol):
-    """What a handler may ask of and tell to millstream while it runs."""
+    """What a handler may ask of and tell to millstream while it runs.
+
+    In a coroutine handler `once` and `checkpoint` are awaited; in a plain one they block. docs/safe-effects.md tells what they promise.
+    """
 
     job_id: str  # UUIDv7
     attempt: int  # grows with every claim, never reset; claims commit asynchronously, so a crash of PostgreSQL itself may repeat one
+    #               that has neither stored a checkpoint nor begun an effect: within `once` the number is unique for ever
     log: Any  # structlog logger that carries job_id, type and attempt
     cancelled: bool  # True once the job should stop: its time is up, its worker drains or lost its lease
     resources: Mapping[str, Any]  # what the worker shares among handlers: settings, mailer, ...
+
+    @property
+    def checkpoint_data(self) -> Any:
+        """What the newest checkpoint of this job holds, None before the first."""
+
+    def checkpoint(self, data: Any) -> Any:
+        """Store JSON (up to 1 MiB) with the job, for the next attempt. Awaited in a coroutine handler.
+
+        Raises ValueError for what cannot be stored, StaleAttemptError when the job is not this attempt's any more.
+        """
+
+    def progress(self, percent: float, message: str = "") -> None:
+        """Show in GET /jobs/{id} how far the job has come. Never blocks. Raises ValueError unless 0 <= percent <= 100."""
+
+    @overload
+    def once(
+        self,
+        key: str,
+        fn: Callable[[], Awaitable[T]],
+        *,
+        uncertain: Callable[[], Awaitable[T | NotHappened]] | None = None,
+        released_by: Releases = (),
+    ) -> Awaitable[T]: ...
+
+    @overload
+    def once(
+        self, key: str, fn: Callable[[], T], *, uncertain: Callable[[], T | NotHappened] | None = None, released_by: Releases = ()
+    ) -> T: ...
+
+    def once(self, key: str, fn: Any, *, uncertain: Any = None, released_by: Releases = ()) -> Any:
+        """Run an effect that must not happen twice, and return its result as JSON has it (up to 64 KiB). Awaited in a coroutine handler.
+
+        The reservation of `key` (1 to 200 characters) is on disk before `fn` begins. Once it has ended, every later attempt gets its
+        result instead. An attempt that ended in between leaves the effect uncertain: then `uncertain` is asked for the result, or for
+        NOT_HAPPENED; without it UncertainEffect is raised, which dead-letters the job for a person to decide. So it is also when `fn`
+        raised: an answer may have been lost. Only PermanentFailure, RetryAfter, Snooze and `released_by` say that nothing happened.
+        Raises StaleAttemptError when the job is not this attempt's any more.
+        """
 
 
 HandlerFunction = Callable[[Context, Any], Any | Awaitable[Any]]

@@ -58,6 +58,7 @@ class Claimed(msgspec.Struct, frozen=True):
     backoff: RawJson | None
     timeout: float | None
     cancel_requested: bool
+    checkpoint: RawJson | None = None  # what an earlier attempt left
 
 
 class Seen(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ import pytest
 from shared.broker import Broker
 from shared.database import Database, Databases
 from shared.dispatch_store import DispatchStore
+from shared.effect_store import EffectStore
 from shared.job_store import JobStore
 from shared.job_views import JobViews
 from shared.keys import Keys
@@ -107,6 +108,14 @@ async def views(settings: Settings) -> AsyncIterator[JobViews]:
     """What people ask."""
     databases = Databases(settings.database_url, "test", 2)
     yield JobViews(databases)
+    await databases.close()
+
+
+@pytest.fixture
+async def effect_store(settings: Settings) -> AsyncIterator[EffectStore]:
+    """What handlers leave with their jobs."""
+    databases = Databases(settings.database_url, "test", 2)
+    yield EffectStore(databases)
     await databases.close()
 
 

@@ -68,8 +68,7 @@ class ProcessPool:
         return child
 
     async def _conversation(self, child: ChildProcess, attempt: Attempt) -> Outcome | None:
-        remote = getattr(attempt.context, "remote", None)
-        talk = asyncio.create_task(child.run(attempt.job, remote, attempt.context.log))
+        talk = asyncio.create_task(child.run(attempt.job, attempt.context.remote, attempt.context.log))
         asked = False
         while not talk.done():
             try:

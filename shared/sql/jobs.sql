@@ -40,7 +40,8 @@ UPDATE jobs SET status = 'PROCESSING', attempts = attempts + 1, lease_id = $2, w
 WHERE id = ANY($1::uuid[]) AND status IN ('PENDING', 'SCHEDULED', 'RETRYING') AND run_at <= now()
   AND (expires_at IS NULL OR expires_at > now()) AND type = ANY($4::text[]) AND crashes < $5
   AND EXISTS (SELECT FROM leases WHERE leases.id = $2 AND dead_at IS NULL)
-RETURNING id::text, type, priority::text, payload, attempts, failures, max_attempts, backoff, timeout_seconds, cancel_requested;
+RETURNING id::text, type, priority::text, payload, attempts, failures, max_attempts, backoff, timeout_seconds, cancel_requested,
+    CASE WHEN attempts > 1 THEN (SELECT data FROM checkpoints WHERE job_id = jobs.id) END;
 
 -- name: inspect
 -- No move: why could these not be claimed?

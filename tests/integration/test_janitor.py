@@ -121,3 +121,19 @@ async def test_many_janitors_do_no_harm(settings: Settings, janitor: Janitor, da
     await asyncio.gather(janitor.step(), rival.step(), janitor.step(), rival.step())
     assert (await views.counts()).by_status["PENDING"] == 50
     await second.close()
+
+
+async def test_effects_and_checkpoints_go_with_their_job(janitor: Janitor, database: Database) -> None:
+    """Those of an old job go with it, those of a younger one stay; both are found by an index."""
+    gone, stays = await finished(database, "FAILED", DAYS_KEPT + 1), await finished(database, "COMPLETED", DAYS_KEPT - 1)
+    for job_id in (gone, stays):
+        await database.fetch(
+            "INSERT INTO effects (job_id, key, attempt) SELECT $1, 'effect ' || n, 1 FROM generate_series(1, 5) AS n", job_id
+        )
+        await database.fetch("INSERT INTO checkpoints (job_id, attempt, data) VALUES ($1, 1, '{}')", job_id)
+    await janitor.step()
+    left = await database.fetch("SELECT job_id::text, count(*) FROM effects GROUP BY 1 UNION ALL SELECT job_id::text, 1 FROM checkpoints")
+    assert sorted(map(tuple, left)) == [(stays, 1), (stays, 5)]
+    for table in ("effects", "checkpoints"):
+        query = f"SELECT indexdef FROM pg_indexes WHERE tablename = '{table}'"  # noqa: S608 - a test's own words
+        assert any("(job_id" in row[0] for row in await database.fetch(query))

@@ -189,7 +189,7 @@ def remote(monkeypatch: pytest.MonkeyPatch) -> Remote:
 
     class Connected(JobContext):
         __slots__ = ()
-        remote = answering
+        remote = answering  # type: ignore[assignment]
 
     monkeypatch.setattr("consumer.worker.JobContext", Connected)
     return answering

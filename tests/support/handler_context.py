@@ -20,6 +20,21 @@ class HandlerContext:
     log: Any = field(default_factory=get_log)
     cancelled: bool = False
     resources: Mapping[str, Any] = field(default_factory=dict)
+    checkpoint_data: Any = None
+    reports: list[tuple[float, str]] = field(default_factory=list)
+
+    async def checkpoint(self, data: Any) -> None:
+        """Keep it here."""
+        self.checkpoint_data = data
+
+    def progress(self, percent: float, message: str = "") -> None:
+        """Keep it here."""
+        self.reports.append((percent, message))
+
+    def once(self, key: str, fn: Any, *, uncertain: Any = None, released_by: Any = ()) -> Any:
+        """Run it: this is the first and only attempt."""
+        del key, uncertain, released_by
+        return fn()
 
 
 async def run_handler(name: str, payload: Any, context: HandlerContext) -> Any:

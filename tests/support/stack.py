@@ -115,6 +115,7 @@ class Stack:
         self.processes: list[Running] = []
         self._folder = folder
         self._recording = folder / "recording"
+        self._handlers = (recording_handlers.__name__, *settings.handlers)
         self._http = aiohttp.ClientSession(
             f"http://{settings.host}:{settings.port}",
             timeout=aiohttp.ClientTimeout(total=10),
@@ -146,7 +147,7 @@ class Stack:
 
     def _start(self, arguments: list[str], probes: str, overrides: dict[str, Any]) -> Running:
         environment = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-        modules = (recording_handlers.__name__, *overrides.get("handlers", ()))
+        modules = (*self._handlers, *overrides.get("handlers", ()))
         for item in fields(Settings):
             value = overrides.pop(item.name, QUICK.get(item.name, getattr(self.settings, item.name)))
             if value != item.default:
@@ -173,7 +174,7 @@ class Stack:
 
         So producers take jobs before the first consumer starts, and none begins with a rebuild that would repair what a test broke.
         """
-        known = registry.load(Settings(test_types=True, handlers=(recording_handlers.__name__,)))
+        known = registry.load(Settings(test_types=True, handlers=self._handlers))
         await publish(self.database, known.describe())
         await self.broker.ensure_groups()
         await DispatchStore(self.database).set_epoch(self.broker.keys.base, "of the test")
@@ -201,6 +202,11 @@ class Stack:
                 self.accepted.update(answer.get("ids") or [answer["id"]])
             assert expect is None or response.status == expect, (response.status, answer)
             return response.status, answer
+
+    async def get(self, path: str) -> Any:
+        """Return the JSON that a GET answers."""
+        async with self._http.get(path) as response:
+            return await response.json()
 
     async def text(self, path: str) -> str:
         """Return what a GET answers."""
