@@ -28,13 +28,13 @@ class Patience:
         return view, {APPLIED: f"wait={seconds}"}
 
     async def submitted(self, request: web.Request, job_id: str, *, replayed: bool) -> web.Response | None:
-        """Answer a submit: 200 when the job is over (or was known by its key), 202 when it is not. None: there is nothing to wait for."""
+        """Answer a submit: 200 when the job is over (or was known by its key), 202 when it is not. None: the client wants no wait."""
+        if preferred_wait(request.headers.getall(PREFER)) is None:
+            return None
         view = await self._views.get(job_id)
         if view is None:  # removed since
             return None
         view, applied = await self.see(request, view)
-        if not applied:
-            return None
         headers = applied | {hdrs.LOCATION: f"/jobs/{job_id}"} | ({"Idempotent-Replayed": "true"} if replayed else {})
         status = 200 if replayed or view.status in TERMINAL else 202
         return _answer(view, status, headers)

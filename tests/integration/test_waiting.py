@@ -120,7 +120,6 @@ async def test_a_submit_is_answered_at_the_end(api: Api, stage: Stage) -> None:
         return 5
 
     await stage.start({"test.noop": quick})
-    answer = await api.submit(idempotency_key="k")
     answer = await api.post("/jobs", {"type": "test.noop", "tags": ["a"]}, headers={"Prefer": "wait=10"})
     assert (answer.status, answer.json["status"], answer.json["result"], answer.json["tags"]) == (200, "COMPLETED", 5, ["a"])
     assert answer.headers["Location"] == f"/jobs/{answer.json['id']}"
@@ -195,6 +194,7 @@ async def test_what_is_no_wait_is_ignored(seconds: str, api: Api, stage: Stage) 
     posted = await api.post("/jobs", {"type": "test.noop"}, headers={"Prefer": f"wait={seconds}"})
     seen = await get(api, posted.json["id"], seconds)
     assert (posted.status, seen.status) == (202, 200)
+    assert posted.json.keys() == {"id", "type", "status", "queue", "priority"}, "the receipt that is always sent"
     assert "Preference-Applied" not in posted.headers.keys() | seen.headers.keys()
     assert time.monotonic() - began < 0.5
 
