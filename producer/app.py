@@ -20,7 +20,6 @@ from shared.broker import Broker
 from shared.database import Database, Databases
 from shared.errors import UnavailableError
 from shared.job_store import JobStore
-from shared.job_views import JobViews
 from shared.keys import Keys
 from shared.log import get_log
 from shared.settings import Settings
@@ -51,10 +50,9 @@ class Producer:
 
     def application(self) -> web.Application:
         """Return the aiohttp application, every route also under /api/v1."""
-        views = JobViews(self._readers)
-        queue_api = QueueApi(views, self._broker, self._stop.is_set)
+        queue_api = QueueApi(self._live.views, self._broker, self._stop.is_set)
         jobs_api = JobsApi(
-            self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog, self._live
+            self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), self._live, self._broker, self._backlog
         )
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)
