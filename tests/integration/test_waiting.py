@@ -212,6 +212,20 @@ async def test_what_is_over_is_answered_at_once(api: Api, stage: Stage) -> None:
     assert await stage.is_empty()
 
 
+async def test_a_committed_job_is_accepted_whatever_comes_then(api: Api, producer: Producer, stage: Stage) -> None:
+    """PostgreSQL took the job and cannot be asked any more: 202 with the receipt, as without patience."""
+    stage.leftovers = True
+    wire = await stage.wire(stage.settings.database_url)
+    wire.refuse()
+    for member in producer._readers._members:
+        await member.close()
+        member._url = wire.url
+    answer = await api.post("/jobs", {"type": "test.noop"}, headers={"Prefer": "wait=10"})
+    assert (answer.status, answer.json["status"]) == (202, "PENDING")
+    assert "Preference-Applied" not in answer.headers
+    assert (await stage.row(answer.json["id"]))["status"] == Status.PENDING
+
+
 async def test_redis_is_away(api: Api, producer: Producer, stage: Stage, gate: Gate, wire: Proxy) -> None:
     """The producer hears nothing: PostgreSQL is asked once a second, for all who wait."""
     await stage.start({"test.noop": gate.hold})
