@@ -20,6 +20,7 @@ from shared.broker import Broker
 from shared.database import Database, Databases
 from shared.errors import UnavailableError
 from shared.job_store import JobStore
+from shared.job_views import JobViews
 from shared.keys import Keys
 from shared.log import get_log
 from shared.settings import Settings
@@ -50,9 +51,10 @@ class Producer:
 
     def application(self) -> web.Application:
         """Return the aiohttp application, every route also under /api/v1."""
-        queue_api = QueueApi(self._live.views, self._broker, self._stop.is_set)
+        views = JobViews(self._readers)
+        queue_api = QueueApi(views, self._broker, self._stop.is_set)
         jobs_api = JobsApi(
-            self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), self._live, self._broker, self._backlog
+            self._catalog, self._submitter, self._publisher, JobStore(self._readers.any()), views, self._broker, self._backlog, self._live
         )
         guard = Guard(self._settings.api_keys)
         app = web.Application(client_max_size=MAX_BULK_BYTES)

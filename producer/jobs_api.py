@@ -22,7 +22,7 @@ from shared.broker import Broker
 from shared.errors import BrokerUnavailableError
 from shared.ids import parse_id
 from shared.job_store import JobStore
-from shared.job_views import Filter, JobView
+from shared.job_views import Filter, JobView, JobViews
 from shared.keys import PRIORITIES
 from shared.lifecycle import Status
 from shared.log import get_log
@@ -52,19 +52,20 @@ class JobsApi:
         submitter: Submitter,
         publisher: Publisher,
         jobs: JobStore,
-        live: Live,
+        views: JobViews,
         broker: Broker,
         backlog: Backlog,
+        live: Live,
     ) -> None:
         self._catalog = catalog
         self._submitter = submitter
         self._publisher = publisher
         self._jobs = jobs
-        self._views = live.views
-        self._patience = live.patience
-        self._news = live.announcer
+        self._views = views
         self._broker = broker
         self._backlog = backlog
+        self._patience = live.patience
+        self._news = live.announcer
 
     def routes(self) -> Sequence[tuple[str, str, Any]]:
         """Return (method, path, handler), fixed paths first."""

@@ -12,14 +12,14 @@ from shared.job_views import JobViews
 
 
 class Live:
-    """The parts, put together. `views` is what they look at."""
+    """The parts, put together."""
 
     def __init__(self, redis_url: str, broker: Broker, databases: Databases) -> None:
-        self.views = JobViews(databases)
+        views = JobViews(databases)
         self._subscription = Subscription(redis_url, broker.keys.events, self._heard, self._began)
         self._waiters = Waiters(databases, self._subscription.need)
-        self.streams = Streams(self.views, self._subscription.need)
-        self.patience = Patience(self._waiters, self.views)
+        self.streams = Streams(views, self._subscription.need)
+        self.patience = Patience(self._waiters, views)
         self.announcer = Announcer(broker)
 
     async def run(self) -> None:
