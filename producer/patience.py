@@ -7,8 +7,12 @@ from aiohttp import hdrs, web
 
 from producer.prefer import APPLIED, PREFER, preferred_wait
 from producer.waiters import Waiters
+from shared.errors import UnavailableError
 from shared.job_views import JobView, JobViews
 from shared.lifecycle import TERMINAL
+from shared.log import get_log
+
+log = get_log()
 
 
 class Patience:
@@ -28,12 +32,16 @@ class Patience:
         return view, {APPLIED: f"wait={seconds}"}
 
     async def submitted(self, request: web.Request, job_id: str, *, replayed: bool) -> web.Response | None:
-        """Answer a submit: 200 when the job is over (or was known by its key), 202 when it is not. None: there is nothing to wait for."""
-        view = await self._views.get(job_id)
-        if view is None:  # removed since
+        """Answer a submit: 200 when the job is over (or was known by its key), 202 when it is not. None: the client wants no wait."""
+        if preferred_wait(request.headers.getall(PREFER)) is None:
             return None
-        view, applied = await self.see(request, view)
-        if not applied:
+        try:
+            view = await self._views.get(job_id)
+            if view is None:  # removed since
+                return None
+            view, applied = await self.see(request, view)
+        except UnavailableError as error:  # it is committed: whoever hears of an error now would send it again
+            log.warning("end_not_seen", job_id=job_id, error=str(error))
             return None
         headers = applied | {hdrs.LOCATION: f"/jobs/{job_id}"} | ({"Idempotent-Replayed": "true"} if replayed else {})
         status = 200 if replayed or view.status in TERMINAL else 202

@@ -64,6 +64,8 @@ class Announcer:
             await self._client.publish(self._channel, _encode(news))
         except _UNREACHABLE as error:
             log.debug("news_dropped", error=str(error))
+        except Exception:  # it runs beside what must not end
+            log.exception("news_dropped")
         await asyncio.sleep(PAUSE_SECONDS)
 
 
@@ -95,11 +97,14 @@ class Subscription:
                 await self._hear()
                 self._needed.clear()
                 failing = False
+                continue
             except _UNREACHABLE as error:
                 if not failing:
                     log.warning("news_interrupted", error=str(error) or type(error).__name__)
-                failing = True
-                await asyncio.sleep(RETRY_SECONDS)
+            except Exception:
+                log.exception("news_interrupted")
+            failing = True
+            await asyncio.sleep(RETRY_SECONDS)
 
     async def close(self) -> None:
         """Close the connection."""

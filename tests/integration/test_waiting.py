@@ -120,7 +120,6 @@ async def test_a_submit_is_answered_at_the_end(api: Api, stage: Stage) -> None:
         return 5
 
     await stage.start({"test.noop": quick})
-    answer = await api.submit(idempotency_key="k")
     answer = await api.post("/jobs", {"type": "test.noop", "tags": ["a"]}, headers={"Prefer": "wait=10"})
     assert (answer.status, answer.json["status"], answer.json["result"], answer.json["tags"]) == (200, "COMPLETED", 5, ["a"])
     assert answer.headers["Location"] == f"/jobs/{answer.json['id']}"
@@ -195,6 +194,7 @@ async def test_what_is_no_wait_is_ignored(seconds: str, api: Api, stage: Stage) 
     posted = await api.post("/jobs", {"type": "test.noop"}, headers={"Prefer": f"wait={seconds}"})
     seen = await get(api, posted.json["id"], seconds)
     assert (posted.status, seen.status) == (202, 200)
+    assert posted.json.keys() == {"id", "type", "status", "queue", "priority"}, "the receipt that is always sent"
     assert "Preference-Applied" not in posted.headers.keys() | seen.headers.keys()
     assert time.monotonic() - began < 0.5
 
@@ -210,6 +210,20 @@ async def test_what_is_over_is_answered_at_once(api: Api, stage: Stage) -> None:
     assert (await get(api, "01a20472-bd4b-7959-9d0a-52caa7b071d5")).status == 404
     assert time.monotonic() - began < 0.5
     assert await stage.is_empty()
+
+
+async def test_a_committed_job_is_accepted_whatever_comes_then(api: Api, producer: Producer, stage: Stage) -> None:
+    """PostgreSQL took the job and cannot be asked any more: 202 with the receipt, as without patience."""
+    stage.leftovers = True
+    wire = await stage.wire(stage.settings.database_url)
+    wire.refuse()
+    for member in producer._readers._members:
+        await member.close()
+        member._url = wire.url
+    answer = await api.post("/jobs", {"type": "test.noop"}, headers={"Prefer": "wait=10"})
+    assert (answer.status, answer.json["status"]) == (202, "PENDING")
+    assert "Preference-Applied" not in answer.headers
+    assert (await stage.row(answer.json["id"]))["status"] == Status.PENDING
 
 
 async def test_redis_is_away(api: Api, producer: Producer, stage: Stage, gate: Gate, wire: Proxy) -> None:
