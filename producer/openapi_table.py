@@ -165,7 +165,7 @@ OPERATIONS: tuple[Operation, ...] = (
         (*_ok("the file", "application/octet-stream:"), (206, "the part that Range asks for", "application/octet-stream:"), _UNCHANGED),
         (404, 416, 503), "", (_TAG,),
     ),
-    _op("GET", "/jobs/{id}/effects", "listEffects", "jobs", "What ctx.once has reserved and recorded", _ok("oldest first", "Effects"), _LOOK),
+    _op("GET", "/jobs/{id}/effects", "listEffects", "jobs", "What ctx.once has reserved", _ok("oldest first", "Effects"), _LOOK),
     _op(
         "POST", "/jobs/{id}/effects", "decideEffect", "jobs", "Say what became of an uncertain effect",
         _ok("all of them", "Effects"), (400, 404, 409, 413, 415, 422, 503), "effect",
