@@ -21,7 +21,7 @@ from consumer.worker import HANDLER_THREADS, Worker
 from shared.broker import TIMEOUT_SECONDS, Broker
 from shared.callback_store import CallbackStore
 from shared.catalog_store import publish
-from shared.database import BY_KEY, Database, Databases
+from shared.database import BY_KEY, DURABLE, Database, Databases
 from shared.dispatch_store import DispatchStore
 from shared.effect_store import EffectStore, ProgressStore
 from shared.errors import UnavailableError
@@ -61,14 +61,16 @@ class Consumer:
         self._databases = {
             # A claim that is lost with the server costs a second delivery, not a job; a settle must be on disk before the ack.
             "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off"}),
-            "settle": Database(settings.database_url, "settle", settings=BY_KEY),
-            "upkeep": Database(settings.database_url, "upkeep"),
-            "schedule": Database(settings.database_url, "schedule", settings=IMPATIENT),  # its own: a tick does not wait for a repair
-            "outbox": Database(settings.database_url, "outbox"),  # its jobs wait for nothing else
+            "settle": Database(settings.database_url, "settle", settings=BY_KEY | DURABLE),
+            "upkeep": Database(settings.database_url, "upkeep", settings=DURABLE),
+            "schedule": Database(
+                settings.database_url, "schedule", settings=IMPATIENT | DURABLE
+            ),  # its own: a tick does not wait for a repair
+            "outbox": Database(settings.database_url, "outbox", settings=DURABLE),  # its jobs wait for nothing else
             "progress": Database(settings.database_url, "progress", settings=BY_KEY | {"synchronous_commit": "off"}),
         }
         # What a handler was told to be reserved must be on disk before its effect begins. Connected when the first handler asks.
-        self._effects = Databases(settings.database_url, "effects", EFFECT_CONNECTIONS, settings=BY_KEY | {"synchronous_commit": "on"})
+        self._effects = Databases(settings.database_url, "effects", EFFECT_CONNECTIONS, settings=BY_KEY | DURABLE)
         self._board = progress.ProgressBoard(ProgressStore(self._databases["progress"]))
         keys = Keys(settings.stream)
         self._broker = Broker(settings.redis_url, keys, settings.group)

@@ -28,7 +28,7 @@ from producer.types_api import TypesApi
 from producer.why_api import WhyApi
 from shared.artifacts import Artifacts
 from shared.broker import Broker
-from shared.database import Database, Databases
+from shared.database import DURABLE, Database, Databases
 from shared.dlq_store import DlqStore
 from shared.effect_store import EffectStore
 from shared.errors import UnavailableError
@@ -57,8 +57,8 @@ class Producer:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._stop = asyncio.Event()
-        self._writer = Database(settings.database_url, "submit", timeout=settings.submit_timeout_seconds)
-        self._readers = Databases(settings.database_url, "read", READ_CONNECTIONS, timeout=READ_SECONDS)
+        self._writer = Database(settings.database_url, "submit", timeout=settings.submit_timeout_seconds, settings=DURABLE)
+        self._readers = Databases(settings.database_url, "read", READ_CONNECTIONS, timeout=READ_SECONDS, settings=DURABLE)
         self._broker = Broker(settings.redis_url, Keys(settings.stream), settings.group)
         self._queues = Queues(QueueStore(self._readers.any()), [self._broker])
         self._catalog = Catalog(self._readers, self._queues, signs_webhooks=bool(settings.webhook_secret))

@@ -40,6 +40,7 @@ _BROKEN = (
 _PASSING = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError)
 
 # Batches go by primary key. A plan made while the table was still empty must not be a scan that lives on in a prepared statement.
+DURABLE = {"synchronous_commit": "on"}  # said, not hoped for: a database may have another default
 BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off"}
 
 
