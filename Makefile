@@ -18,7 +18,7 @@ run: $(VENV)/.run ## start the whole service here, with its own PostgreSQL and V
 	@exec $(BIN)/millstream up $(ARGS)
 
 test: $(VENV)/.dev ## run the tests; ARGS="-k name" picks some, ARGS="-n 0" runs them one by one
-	@exec $(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+	@exec $(BIN)/python -m pytest -n 4 --dist worksteal $(ARGS)
 
 check: $(VENV)/.dev ## style, types, the direction of imports, generated documents
 	@$(BIN)/ruff check .
