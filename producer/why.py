@@ -8,6 +8,7 @@ from shared.lifecycle import Status
 
 MOST_NAMED = 20  # types in a sentence
 EXACT_UNTIL = 100
+PUT_OFF = timedelta(seconds=15)  # consumer.triage.DEFER_SECONDS
 SILENT_SHARE = 0.5  # of the lease: a heartbeat comes at least three times in it
 
 
@@ -71,12 +72,15 @@ def _running(facts: Facts) -> Why:
 
 
 def _waiting(facts: Facts) -> Why:
-    """The first thing that keeps it waiting. What is due later need not care yet whether anybody could run it."""
+    """The first thing that keeps it waiting. What is due much later need not care yet whether anybody could run it."""
     if facts.expires_at is not None and facts.expires_at <= facts.now:
         sentence = f"expired: it had not been started by {_at(facts.expires_at)}, and will be cancelled when its turn comes"
         return Why("expired", sentence, {"expired_at": facts.expires_at})
     if facts.status != Status.PENDING and facts.run_at > facts.now:
-        return _due_later(facts)
+        put_off = (
+            facts.run_at - facts.now <= PUT_OFF
+        )  # a job that nobody can run is looked at again and again: it is not the time that keeps it
+        return (_without_worker(facts) if put_off else None) or _due_later(facts)
     if facts.paused:
         return Why("queue_paused", f"the queue {facts.queue} is paused", {"queue": facts.queue})
     return _without_worker(facts) or _in_line(facts)

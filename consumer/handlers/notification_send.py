@@ -35,13 +35,13 @@ async def send(ctx: Context, payload: Notification) -> dict[str, Any]:
 
     A target that took it is not sent to again by later attempts, unless the worker died between the two.
     """
-    outcomes = {index: {"status": "sent"} for index in _sent_before(ctx)}
+    outcomes = {index: {"status": "sent"} for index in ctx.checkpoint_data or []}
     left = [(index, url) for index, url in enumerate(payload.urls) if index not in outcomes]
 
     async def note(outcome: dict[str, Any]) -> None:
         outcomes[outcome["index"]] = {name: outcome[name] for name in ("status", "reason") if outcome[name]}
         if outcome["status"] == "sent":
-            await _remember(ctx, [index for index, known in outcomes.items() if known["status"] == "sent"])
+            await ctx.checkpoint([index for index, known in outcomes.items() if known["status"] == "sent"])
 
     if left:
         await _send(ctx, {"targets": left, "title": payload.title, "body": payload.body}, note)
@@ -65,16 +65,11 @@ def _check(targets: list[dict[str, str]]) -> None:
     invalid = [(number, target) for number, target in missed if target["status"] == "invalid"]  # nothing was sent, then
     if missed:
         words = [f"{number}. {target['target']}: {target['reason']}" for number, target in invalid or missed]
-        sentence = f"{len(missed)} of {len(targets)} targets did not take it: {'; '.join(words)}"
+        what = (
+            f"nothing was sent, since {len(invalid)} of {len(targets)} targets cannot be used"
+            if invalid
+            else f"{len(missed)} of {len(targets)} targets did not take it"
+        )
+        sentence = f"{what}: {'; '.join(words)}"
         for_good = invalid or all(target["status"] == "forbidden" for _, target in missed)
         raise PermanentFailure(sentence) if for_good else NotSentError(sentence)
-
-
-def _sent_before(ctx: Context) -> list[int]:
-    return getattr(ctx, "checkpoint_data", None) or []
-
-
-async def _remember(ctx: Context, sent: list[int]) -> None:
-    checkpoint = getattr(ctx, "checkpoint", None)
-    if checkpoint is not None:
-        await checkpoint(sent)

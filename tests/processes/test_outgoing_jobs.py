@@ -47,3 +47,17 @@ async def test_a_consumer_that_stops_takes_its_children_along(stack: Stack) -> N
         assert await consumer.ended() == 0
         assert (await stack.row(job_id))["state"] == "PENDING"
         assert [attempt["outcome"] for attempt in await stack.attempts(job_id)] == ["handed_back"]
+
+
+async def test_who_took_it_is_not_notified_again(stack: Stack) -> None:
+    """When one of two targets fails, the next attempt of a real job sends to that one alone."""
+    async with http_server() as site:
+        site.replies |= {"/a": answer(b"ok"), "/b": [answer(b"", status=500), answer(b"ok")]}
+        await stack.producer()
+        await stack.consumer(outgoing_allow=(site.place,))
+        urls = [f"json://{site.place}/a", f"json://{site.place}/b"]
+        job_id = await stack.submit("notification.send", payload={"urls": urls, "body": "Hi"})
+        await stack.check_promise()
+        row = await stack.row(job_id)
+        assert (row["state"], row["attempts"]) == ("COMPLETED", 2)
+        assert sorted(site.paths) == ["/a", "/b", "/b"]

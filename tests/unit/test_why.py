@@ -58,6 +58,13 @@ CASES: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("paused", {"paused": True, **NOBODY}, "queue_paused", "the queue default is paused"),
     ("nobody", NOBODY, "no_worker", "no worker is alive; start one with `python -m consumer`"),
+    (
+        "put off",
+        {**LOST, "status": "SCHEDULED", "run_at": ago(-15)},
+        "no_worker_for_type",
+        "no live worker handles the type csv.generate; 1 live worker handles: a, b",
+    ),
+    ("due before long", {**LOST, "status": "SCHEDULED", "run_at": ago(-16)}, "due_later", "due at 2026-01-31T12:00:16Z (in 16 s)"),
     ("deferred", {**NOBODY, "run_at": ago(-15)}, "no_worker", "no worker is alive; start one with `python -m consumer`"),
     (
         "not served",
