@@ -24,14 +24,15 @@ MAX_ATTACHMENTS = 50
 MAX_ATTACHED_BYTES = 10 * 1024 * 1024
 
 # For the schema alone: the API refuses such a payload at once. What counts is the check before sending.
-_NO_LINE_BREAK = {"not": {"pattern": "[\\r\\n\\u0000]"}}
+_NO_LINE_BREAK = {"pattern": "^[^\\r\\n\\u0000]*$"}
+_ADDRESS = {"pattern": "^[^\\r\\n\\u0000]*@[^\\r\\n\\u0000]*$"}
 _ASCII = SMTP.clone(cte_type="7bit")  # a form that every server takes
 _WORD = "([A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*)"  # RFC 6838, 4.2
 _CONTENT_TYPE = re.compile(rf"(?!(?i:multipart|message)/){_WORD}/{_WORD}")  # those two must not be in base64
 # Paths, controls, marks that make "txt.exe" look like "exe.txt", and encoded words, which a reader may turn into any.
 _UNSAFE_IN_FILENAME = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028-\u202e\u2066-\u2069]|=\?")
 
-Address = Annotated[str, Meta(min_length=3, max_length=512, extra_json_schema=_NO_LINE_BREAK)]
+Address = Annotated[str, Meta(min_length=3, max_length=512, extra_json_schema=_ADDRESS)]
 Line = Annotated[str, Meta(max_length=998, extra_json_schema=_NO_LINE_BREAK)]  # RFC 5322, 2.1.1
 
 

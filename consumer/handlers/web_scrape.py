@@ -31,7 +31,7 @@ class Selector(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Scrape(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`max_bytes` is for each page; `follow` is how many more pages to take, `next` finds the link to them."""
 
-    url: Annotated[str, Meta(min_length=1, max_length=2000)]
+    url: Annotated[str, Meta(min_length=1, max_length=2000, extra_json_schema={"pattern": "^[Hh][Tt][Tt][Pp][Ss]?://"})]
     selectors: Annotated[dict[Name, Css | Selector], Meta(max_length=MAX_SELECTORS)] = {}
     max_bytes: Annotated[int, Meta(ge=1, le=MAX_BYTES)] = DEFAULT_BYTES
     follow: Annotated[int, Meta(ge=0, le=MAX_FOLLOW)] = 0

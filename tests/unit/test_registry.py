@@ -139,6 +139,7 @@ def test_every_schema_is_one() -> None:
         ("test.fail", {"times": 1.5}, False),
         ("email.send", {"to": "a@x.org", "subject": "Hi", "body": "Ho"}, True),
         ("email.send", {"to": ["a@x.org"], "subject": "Hi", "html": "Ho", "cc": "b@x.org"}, True),
+        ("email.send", {"to": "nobody", "subject": "Hi"}, False),
         ("email.send", {"to": [], "subject": "Hi"}, False),
         ("email.send", {"to": ["a@x.org"] * 51, "subject": "Hi"}, False),
         ("email.send", {"subject": "Hi"}, False),
@@ -146,6 +147,8 @@ def test_every_schema_is_one() -> None:
         ("email.send", {"to": "a@x.org\n", "subject": "Hi"}, False),
         ("email.send", {"to": "a@x.org", "subject": "x" * 999}, False),
         ("email.send", {"to": "a@x.org", "subject": "Hi", "bcc": "b@x.org"}, False),
+        ("web.scrape", {"url": "HTTPS://example.org"}, True),
+        ("web.scrape", {"url": "file:///etc/passwd"}, False),
     ],
 )
 def test_what_the_api_will_let_through(name: str, payload: Any, expected: bool) -> None:
