@@ -21,6 +21,7 @@ from loadtest import fairness, machine, report
 from loadtest.errors import MeasureError
 from loadtest.figures import Bench, Figure
 from loadtest.options import Options, parse
+from loadtest.peers import Installed
 from loadtest.processes import Children
 from loadtest.rounds import run_rounds
 from loadtest.stack import Stack
@@ -58,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _measure(options: Options) -> tuple[dict[str, Any], list[str]]:
     """Return the content of results.json and a table for each figure."""
-    result: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "machine": machine.describe(), "figures": {}}
+    result: dict[str, Any] = {"at": datetime.now(UTC).isoformat(), "machine": machine.describe(), "figures": {}, "details": {}}
     _say("starting PostgreSQL and Valkey")
     with (
         _temporary() as folder,
@@ -74,8 +75,8 @@ def _measure(options: Options) -> tuple[dict[str, Any], list[str]]:
             "sizes": asdict(options.sizes),
             "rounds": options.rounds,
         }
-        result["fairness"] = fairness.notes(peer for peer, _ in bench.peers.values())
-        tables = [_figure(figure, bench, options.rounds, missing, result["figures"]) for figure in options.figures]
+        result["fairness"] = fairness.notes(installed.peer for installed in bench.peers.values())
+        tables = [_figure(figure, bench, options.rounds, missing, result) for figure in options.figures]
     return result, tables
 
 
@@ -90,23 +91,24 @@ def _install(bench: Bench, options: Options) -> dict[str, str]:
             missing[peer.name] = f"not installed: {error}"
             _say(f"{peer.name}: {missing[peer.name]}")
         else:
-            bench.peers[peer.name] = (peer, command)
+            bench.peers[peer.name] = Installed(peer, command, bench.stack.children, bench.stack.peer_env)
     return missing
 
 
-def _figure(figure: Figure, bench: Bench, rounds: int, missing: dict[str, str], figures: dict[str, Any]) -> str:
-    """Measure one figure, add it to `figures`, and return it as text."""
+def _figure(figure: Figure, bench: Bench, rounds: int, missing: dict[str, str], result: dict[str, Any]) -> str:
+    """Measure one figure, add it to `result`, and return it as text."""
     _say(f"{figure.name}: {figure.title}")
     measured = run_rounds(figure.contenders(bench), min(rounds, figure.max_rounds or rounds), _say)
     if figure.uses_peers:
         measured.samples |= {name: [] for name in missing}
         measured.failures |= missing
-    figures[figure.name] = report.as_json(figure, measured)
+    result["details"][figure.name] = report.as_json(figure, measured)
+    result["figures"] |= report.published(figure, measured)
     return report.as_text(figure, measured)
 
 
 def _has_failed(result: dict[str, Any]) -> bool:
-    return any("failed" in entry for figure in result["figures"].values() for entry in figure.values())
+    return any("failed" in entry for figure in result["details"].values() for entry in figure.values())
 
 
 def _write(file: Path, result: dict[str, Any]) -> None:

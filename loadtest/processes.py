@@ -80,6 +80,14 @@ class Children:
             name = self._names[child]
             raise MeasureError(f"{name}: ended with exit code {child.returncode}{self._tail(name)}")
 
+    def kill(self, *children: Process) -> None:
+        """SIGKILL to all and to what they have started."""
+        for child in children:
+            if child.alive and child.pid:
+                os.killpg(child.pid, signal.SIGKILL)  # each child leads a group of its own
+            child.wait(None)
+            self._names.pop(child, None)
+
     def stop(self, *children: Process) -> None:
         """SIGTERM to all, SIGKILL to those that are still there after TERM_SECONDS."""
         for child in children:

@@ -16,6 +16,15 @@ def as_json(figure: Figure, measured: Measured) -> dict[str, Any]:
     return {name: _contender(figure, measured, name) for name in measured.samples}
 
 
+def published(figure: Figure, measured: Measured) -> dict[str, dict[str, float]]:
+    """Return `{name: {contender: median}}` for what the figure publishes; who did not measure it is left out."""
+    middles = {name: medians(samples) for name, samples in measured.samples.items()}
+    return {
+        name: {contender: middle[measure] for contender, middle in middles.items() if measure in middle}
+        for name, measure in figure.published.items()
+    }
+
+
 def _contender(figure: Figure, measured: Measured, name: str) -> dict[str, Any]:
     samples = measured.samples[name]
     ratio = _ratio(figure, measured, name)

@@ -41,6 +41,7 @@ class Stack:
         self.children = children
         self.sizes = sizes
         self.settings = SETTINGS | {"MILLSTREAM_OUTPUT_DIR": str(folder / "output")} | dict(settings)
+        self.folder = folder
         self.port = free_port()
         self.producers: list[Process] = []
         self.consumers: list[Process] = []
@@ -72,7 +73,7 @@ class Stack:
     def peer_env(self) -> dict[str, str]:
         """Environment of a peer: the same servers, a Redis database of its own."""
         redis_url = self._valkey.url.rpartition("/")[0] + "/1"
-        return {**_clean_environment(), "DATABASE_URL": self._postgres.url, "REDIS_URL": redis_url}
+        return {**_clean_environment(), "DATABASE_URL": self.database.url, "REDIS_URL": redis_url}
 
     def empty(self) -> None:
         """Stop millstream, empty both stores and let them settle."""
@@ -102,6 +103,10 @@ class Stack:
         pids = {name: [item.pid for item in items if item.pid] for name, items in parties.items()}
         servers = {"PostgreSQL": self._postgres.pid, "Valkey": self._valkey.pid}
         return CpuMeter(pids | {name: [pid] for name, pid in servers.items() if pid})
+
+    def stored_bytes(self) -> dict[str, int]:
+        """Return what the jobs and everything else take in each store."""
+        return {"Redis": self.valkey.used_bytes(), "PostgreSQL": self.database.used_bytes()}
 
     def settle(self) -> None:
         """Let PostgreSQL write what is pending now, not in the middle of a measurement."""
@@ -136,11 +141,11 @@ class Stack:
         finally:
             connection.close()
 
-    def wait(self, what: str, is_so: Callable[[], bool], seconds: float = READY_SECONDS) -> None:
-        """Poll until `is_so`. Raises MeasureError after `seconds`, or when a producer or consumer has ended."""
+    def wait(self, what: str, is_so: Callable[[], bool], seconds: float = READY_SECONDS, also: Sequence[Process] = ()) -> None:
+        """Poll until `is_so`. Raises MeasureError after `seconds`, or when a producer, a consumer or one of `also` has ended."""
         deadline = time.monotonic() + seconds
         while not _quietly(is_so):
-            for child in (*self.producers, *self.consumers):
+            for child in (*self.producers, *self.consumers, *also):
                 self.children.check(child)
             if time.monotonic() > deadline:
                 raise MeasureError(f"waited {seconds:g} s in vain until {what}")

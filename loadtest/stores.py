@@ -69,6 +69,10 @@ class Database:
             (row["last"] - row["first_claim"]).total_seconds(),
         )
 
+    def used_bytes(self) -> int:
+        """Return what all tables and indexes take."""
+        return int(self.fetch("SELECT pg_database_size(current_database()) AS size")[0]["size"])
+
     def settings(self) -> dict[str, str]:
         """Return what decides about durability and speed."""
         rows = self.fetch("SELECT name, current_setting(name) AS value FROM pg_settings WHERE name = ANY($1)", list(DATABASE_SETTINGS))

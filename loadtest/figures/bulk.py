@@ -1,6 +1,11 @@
 """How fast jobs are accepted many at a time."""
 
-from loadtest.figures.figure import Figure
+from collections.abc import Mapping
+from functools import partial
+
+from loadtest.figures.figure import Bench, Figure
+from loadtest.peers import Installed
+from loadtest.rounds import Contender
 from loadtest.stack import NOOP, Stack
 from loadtest.stats import Sample
 
@@ -37,10 +42,23 @@ def _bulk(stack: Stack) -> Sample:
     return {RATE: result["rate"] * sizes.bulk_jobs, "p50 ms": result["p50_ms"], "p99 ms": result["p99_ms"]}
 
 
+def _theirs(stack: Stack, peer: Installed) -> Sample:
+    stack.empty()
+    peer.setup()
+    return {RATE: peer.bulk(stack.sizes.bulk_seconds)}
+
+
+def _contenders(bench: Bench) -> Mapping[str, Contender]:
+    ours: dict[str, Contender] = {"millstream": lambda: _bulk(bench.stack)}
+    return ours | {name: partial(_theirs, bench.stack, peer) for name, peer in bench.peers.items()}
+
+
 BULK = Figure(
     name="bulk",
-    title="POST /jobs/bulk, 500 jobs a request, 4 connections, one producer",
-    method="Closed loop; latencies are those of whole requests. No consumer runs.",
+    title="jobs submitted 500 at a time, four requests at a time: POST /jobs/bulk, one producer; peers by their own call",
+    method="Closed loop; latencies are those of whole requests. Peers without a bulk call make many single ones at a time. No worker runs.",
     headline=RATE,
-    contenders=lambda bench: {"millstream": lambda: _bulk(bench.stack)},
+    published={"bulk": RATE},
+    contenders=_contenders,
+    uses_peers=True,
 )

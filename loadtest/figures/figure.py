@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from loadtest.peers import Peer
+from loadtest.peers import Installed
 from loadtest.rounds import Contender
 from loadtest.stack import Stack
 
@@ -13,7 +13,7 @@ class Bench:
     """What figures measure with."""
 
     stack: Stack
-    peers: dict[str, tuple[Peer, list[str]]] = field(default_factory=dict)  # those that were installed, with their command
+    peers: dict[str, Installed] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,5 +25,6 @@ class Figure:
     method: str
     headline: str
     contenders: Callable[[Bench], Mapping[str, Contender]]
-    max_rounds: int | None = None  # where a second round tells nothing new
+    published: Mapping[str, str] = field(default_factory=dict)  # name in the summary of results.json -> measure
+    max_rounds: int | None = None  # where more rounds tell nothing new
     uses_peers: bool = False

@@ -1,36 +1,28 @@
-"""Whether memory stays flat, and what a queued job costs in Redis."""
-
-from collections.abc import Mapping
+"""Whether memory stays flat: of producer and consumer over many jobs, and of Redis after a drain."""
 
 from loadtest.figures.bulk import bulk_body, queue
 from loadtest.figures.drain import drained
-from loadtest.figures.figure import Bench, Figure
-from loadtest.peers import Peer
+from loadtest.figures.figure import Figure
 from loadtest.processes import resident_mb
-from loadtest.rounds import Contender
 from loadtest.stack import Stack
 from loadtest.stats import Sample
 
-HEADLINE = "Redis bytes a queued job"
+HEADLINE = "Redis MB left after the drain"
 
 
 def _ours(stack: Stack) -> Sample:
     stack.fresh()
-    return _queued(stack) | _resident(stack)
+    return _left(stack) | _resident(stack)
 
 
-def _queued(stack: Stack) -> Sample:
+def _left(stack: Stack) -> Sample:
     count = stack.sizes.memory_queued
     before = stack.valkey.used_bytes()
     queue(stack, count)
-    queued = stack.valkey.used_bytes()
     stack.start_consumer()
     drained(stack, count)
     stack.stop_consumers()
-    return {
-        HEADLINE: (queued - before) / count,
-        "Redis MB left after the drain": (stack.valkey.used_bytes() - before) / 1e6,
-    }
+    return {HEADLINE: (stack.valkey.used_bytes() - before) / 1e6}
 
 
 def _resident(stack: Stack) -> Sample:
@@ -52,34 +44,11 @@ def _run(stack: Stack, count: int) -> None:
     stack.post_load("/jobs/bulk", bulk_body(stack.sizes.bulk_jobs), connections=stack.sizes.bulk_connections, count=requests)
 
 
-def _theirs(stack: Stack, peer: Peer, command: list[str]) -> Sample:
-    count = stack.sizes.memory_queued
-    stack.empty()
-    before = stack.valkey.used_bytes()
-    peer.fill(command, stack.peer_env(), count, stack.children)
-    queued = stack.valkey.used_bytes()
-    result = peer.drain(command, stack.peer_env(), count, stack.children)
-    return {
-        HEADLINE: (queued - before) / count,
-        "Redis MB left after the drain": (stack.valkey.used_bytes() - before) / 1e6,
-        f"worker MB after {count:,}": result.resident_bytes / 1e6,
-    }
-
-
-def _contenders(bench: Bench) -> Mapping[str, Contender]:
-    def theirs(peer: Peer, command: list[str]) -> Contender:
-        return lambda: _theirs(bench.stack, peer, command)
-
-    return {"millstream": lambda: _ours(bench.stack)} | {name: theirs(*found) for name, found in bench.peers.items()}
-
-
 MEMORY = Figure(
     name="memory",
-    title="resident memory after many jobs, and Redis memory of a queued job",
-    method="Redis: difference of used_memory with the jobs queued and no worker running, divided by their number. "
-    "Resident memory of producer and consumer after two amounts of jobs, counted from their start: equal means flat.",
+    title="memory of millstream after many jobs",
+    method="Resident memory of producer and consumer after two amounts of jobs, counted from their start: equal means flat.",
     headline=HEADLINE,
-    contenders=_contenders,
+    contenders=lambda bench: {"millstream": lambda: _ours(bench.stack)},
     max_rounds=1,
-    uses_peers=True,
 )

@@ -1,84 +1,70 @@
-"""The two verbs of a peer (see loadtest/peers/__init__.py) for arq, run in its own environment: ours is not there."""
+"""arq (see loadtest/peers/__init__.py), run in its own environment: ours is not there."""
 
 import asyncio
-import json
 import os
-import resource
-import sys
-import time
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import uvloop
-from arq import create_pool  # type: ignore[import-not-found]
-from arq.connections import RedisSettings  # type: ignore[import-not-found]
-from arq.worker import Worker  # type: ignore[import-not-found]
+from arq import create_pool
+from arq.connections import ArqRedis, RedisSettings
+from arq.worker import Worker
+
+from loadtest.peers.kit import Reporter, run
 
 CONCURRENCY = 100
+ENQUEUES = 100  # arq has no bulk call: as many single ones at a time
+
+servers = RedisSettings.from_dsn(os.environ["REDIS_URL"])
 
 
 @dataclass
-class Drained:
-    """What `drain` prints."""
+class Client:
+    """Queues jobs."""
 
-    begun: float
-    count: int = 0
-    first: float = 0.0
-    last: float = 0.0
-    resident_bytes: int = 0
+    pool: ArqRedis
 
-    async def after_job_end(self, _ctx: dict[str, Any]) -> None:
-        """Count a job whose end arq has written to Redis."""
-        self.count += 1
-        self.last = time.perf_counter()
-        self.first = self.first or self.last
+    async def add(self, at: float) -> None:
+        """Queue one."""
+        await self.pool.enqueue_job("noop", at)
 
-
-async def noop(_ctx: dict[str, Any]) -> None:
-    """Do nothing."""
+    async def add_many(self, count: int) -> None:
+        """Queue `count`."""
+        for done in range(0, count, ENQUEUES):
+            await asyncio.gather(*(self.add(0.0) for _ in range(min(ENQUEUES, count - done))))
 
 
-async def fill(servers: RedisSettings, count: int) -> None:
-    """Queue `count` jobs."""
+@asynccontextmanager
+async def client() -> AsyncIterator[Client]:
+    """Connect."""
     pool = await create_pool(servers)
-    for done in range(0, count, CONCURRENCY):
-        await asyncio.gather(*(pool.enqueue_job("noop") for _ in range(min(CONCURRENCY, count - done))))
+    yield Client(pool)
     await pool.aclose()
 
 
-async def drain(servers: RedisSettings) -> None:
-    """Run a worker until the queue is empty."""
-    drained = Drained(begun=time.perf_counter())
-    worker = Worker(
+async def work() -> None:
+    """Run a worker for ever."""
+    reporter = Reporter()
+
+    async def noop(_ctx: dict[str, Any], at: float) -> None:
+        reporter.started(at)
+
+    async def after_job_end(_ctx: dict[str, Any]) -> None:
+        reporter.settled()
+
+    noop.__qualname__ = "noop"  # the name by which it is queued
+    await Worker(
         functions=[noop],
         redis_settings=servers,
-        burst=True,
         max_jobs=CONCURRENCY,
         poll_delay=0.01,
         keep_result=0,
-        after_job_end=drained.after_job_end,
+        after_job_end=after_job_end,
         handle_signals=False,
-    )
-    await worker.main()
-    await worker.close()
-    drained.resident_bytes = resident_bytes()
-    sys.stdout.write(json.dumps(asdict(drained)))
-
-
-def resident_bytes() -> int:
-    """Return what this process holds now; where /proc is missing, the most that it ever held."""
-    statm = Path("/proc/self/statm")
-    if statm.exists():
-        return int(statm.read_text().split()[1]) * resource.getpagesize()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def main() -> None:
-    """Do what the command line says."""
-    servers = RedisSettings.from_dsn(os.environ["REDIS_URL"])
-    uvloop.run(fill(servers, int(sys.argv[2])) if sys.argv[1] == "fill" else drain(servers))
+    ).main()
 
 
 if __name__ == "__main__":
-    main()
+    run(client, work, runner=uvloop.run)

@@ -12,4 +12,5 @@ PEER = Peer(
     script=Path(__file__).with_name("bullmq.mjs"),
     settings="Worker with concurrency 100, removeOnComplete (keeps 0), maxRetriesPerRequest null; queued with addBulk",
     makes_durable="nothing beyond Redis: a second of queued and finished jobs may be lost when it dies (AOF everysec)",
+    drain_jobs=40_000,
 )

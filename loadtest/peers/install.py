@@ -47,6 +47,11 @@ def venv(peer: "Peer", folder: Path, children: Children) -> list[str]:
 
 
 def _placed(peer: "Peer", folder: Path) -> str:
+    """Copy the script and its kit next to the peer's packages; return where the script is."""
+    here = Path(__file__).parent
+    shutil.copy(here / "kit.mjs", folder)
+    (folder / "loadtest" / "peers").mkdir(parents=True, exist_ok=True)
+    shutil.copy(here / "kit.py", folder / "loadtest" / "peers")
     return str(shutil.copy(peer.script, folder))
 
 

@@ -1,26 +1,23 @@
-"""What a peer is, and how its two verbs are called."""
+"""What a peer is, and how its verbs are called."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import msgspec
 
-from loadtest.errors import MeasureError
+from loadtest.peers.reports import Reports
 from loadtest.processes import Children
+from shared.embedded.process import Process
 
-FILL_SECONDS = 300.0
-DRAIN_SECONDS = 600.0
+VERB_SECONDS = 300.0
 
 
-class Drained(msgspec.Struct):
-    """What `drain` prints. Times are seconds of the worker's own monotonic clock."""
+class Rate(msgspec.Struct):
+    """What `submit` and `bulk` print."""
 
-    count: int  # jobs that were settled
-    begun: float  # the worker was told to start
-    first: float  # the first job was settled
-    last: float  # the last job was settled
-    resident_bytes: int  # of the worker, at the end
+    rate: float  # jobs a second
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,15 +30,61 @@ class Peer:
     script: Path
     settings: str  # how its worker is set up; the fast way that its makers recommend
     makes_durable: str  # what survives once it has said "queued" and "done"
+    drain_jobs: int  # so many take one worker about three seconds
+    needs_setup: bool = False
 
-    def fill(self, command: list[str], env: Mapping[str, str], count: int, children: Children) -> None:
+
+@dataclass
+class Workers:
+    """Worker processes of one peer, and what they have told."""
+
+    processes: list[Process]
+    reports: Reports
+
+
+@dataclass(frozen=True)
+class Installed:
+    """A peer that can be run. `servers` are the environment variables that name the (emptied) servers."""
+
+    peer: Peer
+    command: list[str]
+    children: Children
+    servers: Callable[[], dict[str, str]] = field(repr=False)
+
+    def setup(self) -> None:
+        """Prepare an empty store."""
+        if self.peer.needs_setup:
+            self._run("setup")
+
+    def fill(self, count: int) -> None:
         """Queue `count` jobs."""
-        children.run(f"{self.name}-fill", [*command, "fill", str(count)], env, timeout_seconds=FILL_SECONDS)
+        self._run("fill", count)
 
-    def drain(self, command: list[str], env: Mapping[str, str], count: int, children: Children) -> Drained:
-        """Run one worker until all are settled. Raises MeasureError when a job is missing."""
-        output = children.run(f"{self.name}-drain", [*command, "drain", str(count)], env, timeout_seconds=DRAIN_SECONDS)
-        drained = msgspec.json.decode(output, type=Drained)
-        if drained.count != count:
-            raise MeasureError(f"{self.name}: {drained.count} of {count} jobs were settled")
-        return drained
+    def submit(self, seconds: float) -> float:
+        """Return jobs a second, queued one by one."""
+        return msgspec.json.decode(self._run("submit", seconds), type=Rate).rate
+
+    def bulk(self, seconds: float) -> float:
+        """Return jobs a second, queued 500 a call."""
+        return msgspec.json.decode(self._run("bulk", seconds), type=Rate).rate
+
+    def pace(self, rate: float, seconds: float) -> None:
+        """Queue `rate` jobs a second, come what may."""
+        self._run("pace", rate, seconds)
+
+    @contextmanager
+    def workers(self, count: int, folder: Path) -> Iterator[Workers]:
+        """Start `count` worker processes; kill them and their children at the end. Nothing in the stores matters afterwards."""
+        report = folder / f"{self.peer.name}.report"
+        report.unlink(missing_ok=True)
+        env = self.servers() | {"BENCH_REPORT": str(report)}
+        processes: list[Process] = []
+        try:
+            processes += [self.children.start(f"{self.peer.name}-work", [*self.command, "work"], env) for _ in range(count)]
+            yield Workers(processes, Reports(report))
+        finally:
+            self.children.kill(*processes)
+
+    def _run(self, verb: str, *words: float) -> bytes:
+        argv = [*self.command, verb, *(f"{word:g}" for word in words)]
+        return self.children.run(f"{self.peer.name}-{verb}", argv, self.servers(), timeout_seconds=VERB_SECONDS)

@@ -33,7 +33,7 @@ def test_a_run_can_be_cut_down() -> None:
 @pytest.mark.parametrize(
     ("argv", "why"),
     [
-        (["--only", "drain9"], "unknown: drain9; known: submit, "),
+        (["--only", "drain9"], "unknown: drain9; known: drain1, "),
         (["--peers", "nobody"], "unknown: nobody"),
         (["--rounds", "0"], "at least 1"),
         (["--env", "PATH=/"], "MILLSTREAM_"),
