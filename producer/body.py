@@ -45,7 +45,7 @@ def _refuse_unless(request: web.Request, allowed: tuple[str, ...]) -> str:
 
 async def _read(request: web.Request) -> bytes:
     if request.content.is_eof():  # it came with the headers, as nearly all do
-        return await request.read()
+        return _whole(request.content.read_nowait())
     try:
         async with asyncio.timeout(BODY_SECONDS):
             return await request.read()
@@ -53,6 +53,12 @@ async def _read(request: web.Request) -> bytes:
         raise ProblemError(408, f"the body did not arrive within {BODY_SECONDS:g} s", closes=True) from None
     except (web.RequestPayloadError, HttpProcessingError, ConnectionError) as error:
         raise ProblemError(400, f"the body could not be read to its end: {first_line(error)}", closes=True) from error
+
+
+def _whole(body: bytes) -> bytes:
+    if len(body) > MAX_BULK_BYTES:
+        raise ProblemError(413, "the body is too large")
+    return body
 
 
 def _array(body: bytes) -> list[bytes]:

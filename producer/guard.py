@@ -28,7 +28,7 @@ class Guard:
 
         async def guarded(request: web.Request) -> web.StreamResponse:
             response = await self._answered(request, handler)
-            metrics.count_answer(response.status)
+            metrics.answers[response.status] += 1
             return response
 
         return guarded

@@ -72,7 +72,7 @@ class Broker:
         """Add (lane, job id) to the streams."""
         for lane, group in groupby(sorted(jobs), itemgetter(0)):
             for chunk in _chunks([job_id for _, job_id in group]):
-                await self._run("publish", [self.keys.stream(lane)], chunk)
+                await self._run("publish", [self.keys.stream(lane)], ["".join(chunk)])
 
     async def take(
         self, consumer: str, count: int, portions: Sequence[Portion] = ALL_OF_DEFAULT, *, least_urgent_first: bool = False
@@ -127,7 +127,7 @@ class Broker:
         """Acknowledge and delete entries whose jobs are settled."""
         for stream, group in self._by_stream(entries):
             for chunk in _chunks([entry.entry_id for entry in group]):
-                await self._run("ack", [stream], [self._group, *chunk])
+                await self._run("ack", [stream], [self._group, " ".join(chunk)])
 
     async def requeue(self, entries: Iterable[Entry]) -> None:
         """Put the jobs of these entries at the end of their streams, then drop the entries."""
