@@ -129,9 +129,7 @@ class Settler:
 
     async def _succeed(self, pile: list[Settled], lease_id: str) -> Iterable[str]:
         won = await self._jobs.succeed([(a.job.id, a.job.attempt, o.result) for a, o in pile if isinstance(o, Succeeded)], lease_id)
-        for attempt, _ in pile:
-            if attempt.job.id in won:
-                self._acks.put(attempt.entry)
+        self._acks.put_all(attempt.entry for attempt, _ in pile if attempt.job.id in won)
         return won
 
     async def _retry(self, pile: list[Settled], lease_id: str) -> Iterable[str]:

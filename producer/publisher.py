@@ -48,8 +48,7 @@ class Publisher:
         if len(self._batcher) > MOST_WAITING:
             log.warning("publish_left_to_the_reconciler", count=len(jobs))
             return
-        for job in jobs:
-            self._batcher.put(job)
+        self._batcher.put_all(jobs)
 
     async def _send(self, batch: list[Publication]) -> None:
         probe.reached("publishing", batch)

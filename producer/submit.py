@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from producer.problems import ProblemError, unavailable
 from producer.publisher import Publisher
@@ -34,12 +34,8 @@ class Request:
 
     jobs: Sequence[NewJob]
     deadline: float  # by the monotonic clock
-    answer: "asyncio.Future[dict[str, str]]" = field(default_factory=lambda: asyncio.get_running_loop().create_future())
-
-    @property
-    def keyed(self) -> bool:
-        """Whether any of the jobs has an idempotency key."""
-        return any(job.idempotency_key for job in self.jobs)
+    keyed: bool  # any of the jobs has an idempotency key
+    answer: "asyncio.Future[dict[str, str]]"
 
     def resolve(self, replayed: dict[str, str]) -> None:
         """Answer: committed. `replayed` has, for each job whose key named an earlier one, the id of that one."""
@@ -80,7 +76,9 @@ class Submitter:
         if self._waiting and self._waiting + len(jobs) > self._settings.submit_queue:
             raise unavailable(f"{self._waiting} jobs wait for their commit already")
         self._waiting += len(jobs)
-        request = Request(jobs, time.monotonic() + self._settings.submit_timeout_seconds)
+        deadline = time.monotonic() + self._settings.submit_timeout_seconds
+        keyed = any([job.idempotency_key for job in jobs])  # noqa: C419 - a list is cheaper than a generator for one
+        request = Request(jobs, deadline, keyed, asyncio.get_running_loop().create_future())
         self._unanswered.add(request)
         self._batcher.put(request)
         try:

@@ -5,7 +5,7 @@ Batches so grow with the load and cost no delay when there is none.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
@@ -34,6 +34,13 @@ class Batcher(Generic[T]):
         self._waiting.append(item)
         self._idle.clear()
         self._wake.set()
+
+    def put_all(self, items: Iterable[T]) -> None:
+        """Add items to the next batch."""
+        self._waiting.extend(items)
+        if self._waiting:
+            self._idle.clear()
+            self._wake.set()
 
     async def run(self) -> None:
         """Send batches until `close`, and what is waiting then."""

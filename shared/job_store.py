@@ -6,6 +6,8 @@ Methods are batches and say whom they won: a fenced move returns the jobs that w
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
+from msgspec.structs import astuple
+
 from shared.database import Database, Row, Transaction
 from shared.models import Claimed, Due, Lease, Letter, NewJob, RawJson, Reclaimed, Replayed, Seen
 from shared.queries import load
@@ -17,10 +19,7 @@ Fence = tuple[str, int]  # job id, attempt
 Taken = dict[str, tuple[bytes, str]]  # idempotency key: fingerprint and id of the job that has it
 
 
-_SUBMITTED = (
-    "id", "type", "queue", "priority", "payload", "delay", "run_at", "max_attempts", "backoff", "timeout", "expires_in", "tags",
-    "idempotency_key", "webhook_url",
-)  # fmt: skip
+_SUBMITTED = len(NewJob.__struct_fields__) - 1  # all but the fingerprint, which is kept with the idempotency key
 
 
 class JobStore:
@@ -130,11 +129,11 @@ async def insert(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Due]:
     return _waiting(jobs, await transaction.fetch(SQL["submit"], *_columns(jobs)))
 
 
-def _columns(jobs: Sequence[NewJob]) -> list[list[object]]:
+def _columns(jobs: Sequence[NewJob]) -> list[Sequence[object]]:
     """A column a field. One without any value is sent empty, which unnest pads with nulls: most fields of most jobs are not set."""
     jobs = sorted(jobs, key=attrgetter("id"))  # two batches with the same ids lock them in the same order
-    columns = [[getattr(job, name) for job in jobs] for name in _SUBMITTED]
-    return [column if any(value is not None for value in column) else [] for column in columns]
+    columns = [*zip(*map(astuple, jobs), strict=True)][:_SUBMITTED]
+    return [() if column.count(None) == len(column) else column for column in columns]
 
 
 def _waiting(jobs: Sequence[NewJob], rows: Sequence[object]) -> list[Due]:

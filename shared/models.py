@@ -13,13 +13,13 @@ Moment = Annotated[datetime, Meta(tz=True)]
 
 
 class NewJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A validated submission, with its id and its defaults filled in."""
+    """A validated submission, with its id and its defaults filled in. Field order is that of the query `submit`."""
 
     id: str
     type: str
-    payload: RawJson
     queue: str = "default"
     priority: str = "normal"
+    payload: RawJson
     delay: float | None = None
     run_at: datetime | None = None
     max_attempts: int = 4
