@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-from loadtest import fairness, machine, report
+from loadtest import fairness, machine, report, targets
 from loadtest.errors import MeasureError
 from loadtest.figures import Bench, Figure
 from loadtest.options import Options, parse
@@ -77,6 +77,8 @@ def _measure(options: Options) -> tuple[dict[str, Any], list[str]]:
         }
         result["fairness"] = fairness.notes(installed.peer for installed in bench.peers.values())
         tables = [_figure(figure, bench, options.rounds, missing, result) for figure in options.figures]
+        result["targets"] = targets.verdicts(result["figures"], {name for name, item in bench.peers.items() if item.peer.is_python})
+        tables.append("\n".join(["targets", *report.table(targets.rows(result["targets"]))]))
     return result, tables
 
 

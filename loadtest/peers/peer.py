@@ -33,6 +33,11 @@ class Peer:
     drain_jobs: int  # so many take one worker about three seconds
     needs_setup: bool = False
 
+    @property
+    def is_python(self) -> bool:
+        """Whether it is written for Python."""
+        return self.script.suffix == ".py"
+
 
 @dataclass
 class Workers:
