@@ -15,7 +15,7 @@ from consumer.portions import Portions
 from consumer.reader import BLOCK_SECONDS, Reader
 from consumer.registry import Registry
 from consumer.resources import Resources
-from consumer.settler import Settler
+from consumer.settler import AT_A_TIME, Settler
 from consumer.triage import Triage
 from consumer.worker import HANDLER_THREADS, Worker
 from shared.broker import TIMEOUT_SECONDS, Broker
@@ -59,9 +59,8 @@ class Consumer:
         self._stop = asyncio.Event()
         self._stop_services = asyncio.Event()
         self._databases = {
-            # A claim that is lost with the server costs a second delivery, not a job; a settle must be on disk before the ack.
+            # A claim that is lost with the server costs a second delivery, not a job.
             "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off"}),
-            "settle": Database(settings.database_url, "settle", settings=BY_KEY | DURABLE),
             "upkeep": Database(settings.database_url, "upkeep", settings=DURABLE),
             "schedule": Database(
                 settings.database_url, "schedule", settings=IMPATIENT | DURABLE
@@ -69,6 +68,8 @@ class Consumer:
             "outbox": Database(settings.database_url, "outbox", settings=DURABLE),  # its jobs wait for nothing else
             "progress": Database(settings.database_url, "progress", settings=BY_KEY | {"synchronous_commit": "off"}),
         }
+        # A settle must be on disk before the ack.
+        self._settle = Databases(settings.database_url, "settle", AT_A_TIME, settings=BY_KEY | DURABLE)
         # What a handler was told to be reserved must be on disk before its effect begins. Connected when the first handler asks.
         self._effects = Databases(settings.database_url, "effects", EFFECT_CONNECTIONS, settings=BY_KEY | DURABLE)
         self._board = progress.ProgressBoard(ProgressStore(self._databases["progress"]))
@@ -83,9 +84,9 @@ class Consumer:
         self.worker = self._make_worker() if "worker" in roles else None
 
     def _make_worker(self) -> Worker:
-        claim, settle = self._databases["claim"], self._databases["settle"]
+        claim, settle = self._databases["claim"], self._settle
         triage = Triage(JobStore(claim), DispatchStore(claim), self._broker, self._settings.max_crashes)
-        after = Triage(JobStore(settle), DispatchStore(settle), self._broker, self._settings.max_crashes)
+        after = Triage(JobStore(settle), DispatchStore(settle.any()), self._broker, self._settings.max_crashes)
         settler = Settler(JobStore(settle), self._broker, after, self._board)
         portions = Portions(dict(self._settings.queues), dict(self._settings.queue_concurrency))
         reader = Reader(self._broker, self._reader, self._queues, portions)
@@ -174,6 +175,7 @@ class Consumer:
                 log.warning("consumer_not_dropped", consumer=name, error=str(error))
         await self._resources.close()
         await effects.settled(within=SERVICES_SECONDS)
+        await self._settle.close()
         await self._effects.close()
         await asyncio.gather(*(database.close() for database in self._databases.values()))
         await self._broker.close()

@@ -12,7 +12,7 @@ from consumer.outcome import Abort, Bury, HandBack, Outcome, Retry, Snoozed, Suc
 from consumer.progress import ProgressBoard
 from consumer.triage import Triage
 from shared import metrics, probe
-from shared.batch import Batcher
+from shared.batch import Batcher, ParallelBatcher
 from shared.broker import Broker
 from shared.database import DataError
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
@@ -26,6 +26,8 @@ log = get_log()
 
 Settled = tuple[Attempt, Outcome]
 BATCH = 500
+AT_A_TIME = 2  # batches, each on a connection of its own: one waits for the disk while the statement of the other runs
+WORTH_ANOTHER = 50  # jobs; for fewer a statement costs too much each
 RETRY_SECONDS = 0.25
 
 
@@ -38,7 +40,7 @@ class Settler:
         self._triage = triage
         self._board = board
         self._on_settled: Callable[[list[Attempt]], None] = lambda _: None
-        self._outcomes: Batcher[Settled] = Batcher(self._settle, BATCH)
+        self._outcomes: Batcher[Settled] = ParallelBatcher(self._settle, BATCH, most=AT_A_TIME, worth=WORTH_ANOTHER)
         self._acks: Batcher[Entry] = Batcher(self._ack, 2 * BATCH)
         self._news = Announcer(broker)
 

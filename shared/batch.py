@@ -66,3 +66,37 @@ class Batcher(Generic[T]):
             self._waiting.clear()
             return batch
         return [self._waiting.popleft() for _ in range(self._limit)]
+
+
+class ParallelBatcher(Batcher[T]):
+    """A batcher that begins a second batch, or more, up to `most` at a time, while one is on its way and at least `worth` items wait.
+
+    Where a flush waits for a disk, the next one works meanwhile. Small batches still wait for each other, for they cost more each.
+    """
+
+    def __init__(self, flush: Callable[[list[T]], Awaitable[None]], limit: int, *, most: int, worth: int) -> None:
+        super().__init__(flush, limit)
+        self._most = most
+        self._worth = worth
+        self._under_way = 0
+
+    async def run(self) -> None:
+        """Send batches until `close`, and what is waiting then."""
+        async with asyncio.TaskGroup() as tasks:
+            while not (self._closed and not self._waiting):
+                await self._wake.wait()
+                self._wake.clear()
+                while self._waiting and self._may_begin():
+                    self._under_way += 1
+                    tasks.create_task(self._send(self._next()))
+
+    def _may_begin(self) -> bool:
+        return not self._under_way or (self._under_way < self._most and len(self._waiting) >= self._worth)
+
+    async def _send(self, batch: list[T]) -> None:
+        await self._flush(batch)
+        self._under_way -= 1
+        if self._waiting:
+            self._wake.set()
+        elif not self._under_way:
+            self._idle.set()

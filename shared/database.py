@@ -5,7 +5,7 @@ One per role instead of a pool: on the hot path a pool's acquire and release (a 
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import MappingProxyType
 from typing import Any
 
@@ -57,6 +57,11 @@ class Database:
         self._settings = {"application_name": f"millstream {role}", **settings}
         self._connection: asyncpg.Connection[Row] | None = None
         self._turn = asyncio.Lock()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a call is under way."""
+        return self._turn.locked()
 
     async def fetch(self, query: str, *args: Any) -> list[Row]:
         """Run one statement and return its rows. A deadlock's victim is run once more."""
@@ -148,7 +153,7 @@ class Transaction:
 
 
 class Databases:
-    """A few connections for reads; each call takes the next in turn."""
+    """A few connections for one role. `any` takes the next in turn, `fetch` one that is free, if there is one."""
 
     def __init__(self, url: str, role: str, count: int, **options: Any) -> None:
         self._members: Sequence[Database] = [Database(url, role, **options) for _ in range(count)]
@@ -158,6 +163,15 @@ class Databases:
         """Return the connection whose turn it is."""
         self._next = (self._next + 1) % len(self._members)
         return self._members[self._next]
+
+    async def fetch(self, query: str, *args: Any) -> list[Row]:
+        """Run one statement on a connection that nobody uses; if all are busy, behind what the next in turn does."""
+        free = next((member for member in self._members if not member.busy), None)
+        return await (free or self.any()).fetch(query, *args)
+
+    def transaction(self) -> AbstractAsyncContextManager["Transaction"]:
+        """Several statements that take effect together or not at all, on the next connection in turn."""
+        return self.any().transaction()
 
     async def close(self) -> None:
         """Close them all."""

@@ -8,7 +8,7 @@ from operator import attrgetter
 
 from msgspec.structs import astuple
 
-from shared.database import Database, Row, Transaction
+from shared.database import Database, Databases, Row, Transaction
 from shared.models import Claimed, Due, Lease, Letter, NewJob, RawJson, Reclaimed, Replayed, Seen
 from shared.queries import load
 
@@ -23,9 +23,9 @@ _SUBMITTED = len(NewJob.__struct_fields__) - 1  # all but the fingerprint, which
 
 
 class JobStore:
-    """Moves jobs over one connection. Raises what `Database` raises."""
+    """Moves jobs over one connection, or several that take turns. Raises what `Database` raises."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database | Databases) -> None:
         self._database = database
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Due]:

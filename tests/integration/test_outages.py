@@ -60,7 +60,7 @@ async def test_an_outage_of_postgresql_costs_time_only(fault: str, stage: Stage)
     """A job ends while PostgreSQL is away for less than the lease time: its outcome is kept and settled afterwards, it runs once."""
     wire, gate = await stage.wire(stage.settings.database_url), Gate()
     running = await stage.start({"gate": gate.run, "noop": noop}, database_url=wire.url, lease_seconds=60.0)
-    for database in running.consumer._databases.values():
+    for database in (*running.consumer._databases.values(), *running.consumer._settle._members):
         database._timeout = 0.5
         await database.close()
     job_id = await stage.submit("gate")

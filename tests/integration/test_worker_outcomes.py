@@ -11,6 +11,7 @@ from shared.errors import PermanentFailure, RetryAfter, Snooze
 from shared.jobs import Context
 from shared.lifecycle import Status
 from tests.support.consumer import Stage
+from tests.support.eventually import eventually
 
 
 async def echo(_: Context, payload: Any) -> Any:
@@ -101,7 +102,10 @@ async def test_a_job_whose_attempts_are_spent_is_buried_with_a_letter(stage: Sta
     assert letter["error"] == "RuntimeError: the printer is on fire"
     assert letter["attempts"] == "4"
     assert datetime.fromisoformat(letter["when"]) == row["finished_at"]
-    assert await _places(stage) == await _noted(stage)
+    async def placed() -> bool:  # noted behind the letter, with a statement of its own
+        return await _places(stage) == await _noted(stage)
+
+    await eventually(placed)
     [trace] = await stage.database.fetch("SELECT traceback FROM attempts WHERE job_id = $1 AND attempt = 4", job_id)
     assert "in fail" in trace[0]
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from shared.batch import Batcher
+from shared.batch import Batcher, ParallelBatcher
 
 
 class Sink:
@@ -103,3 +103,52 @@ async def test_drained_means_flushed(sink: Sink) -> None:
     await waiting
     batcher.close()
     await running
+
+
+async def test_a_second_batch_begins_when_it_is_worth_it(sink: Sink) -> None:
+    """Two items do not pay for a batch of their own, three do; a third batch waits until one of the two is done."""
+    batcher = ParallelBatcher(sink.flush, 3, most=2, worth=3)
+    running = asyncio.create_task(batcher.run())
+    batcher.put(1)
+    await settle()
+    batcher.put_all([2, 3])
+    await settle()
+    assert sink.batches == [[1]]
+    batcher.put_all([4, 5, 6, 7])
+    await settle()
+    assert sink.batches == [[1], [2, 3, 4]]
+    sink.let(1)
+    await settle()
+    assert sink.batches == [[1], [2, 3, 4], [5, 6, 7]]
+    sink.let(2)
+    batcher.close()
+    await running
+
+
+async def test_batches_that_run_together_are_drained_when_all_are_done(sink: Sink) -> None:
+    """Not when the first of them is; and what waits at the end is sent before `run` ends."""
+    batcher = ParallelBatcher(sink.flush, 2, most=2, worth=1)
+    running = asyncio.create_task(batcher.run())
+    batcher.put_all([1, 2, 3, 4, 5])
+    drained = asyncio.create_task(batcher.drained())
+    batcher.close()
+    sink.let(2)
+    await settle()
+    assert sink.batches == [[1, 2], [3, 4], [5]]
+    assert not drained.done()
+    assert not running.done()
+    sink.let(1)
+    await asyncio.gather(drained, running)
+
+
+async def test_a_flush_that_fails_ends_a_parallel_run() -> None:
+    """As it ends that of any other batcher: nothing is swallowed."""
+
+    async def fail(_: list[int]) -> None:
+        raise ZeroDivisionError
+
+    batcher = ParallelBatcher(fail, 2, most=2, worth=1)
+    batcher.put(1)
+    with pytest.raises(ExceptionGroup) as caught:
+        await batcher.run()
+    assert caught.group_contains(ZeroDivisionError)
