@@ -15,10 +15,10 @@ class Frame(NamedTuple):
 
 
 class Stack(NamedTuple):
-    """How often these frames were found, outermost first."""
+    """Frames, outermost first, and how often they were found so."""
 
     frames: tuple[Frame, ...]
-    count: int
+    samples: int
 
 
 def parse(lines: Iterable[str]) -> Iterator[Stack]:

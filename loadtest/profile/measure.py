@@ -45,7 +45,7 @@ def profile(phase: Phase, stack: Stack, sampler: Sampler) -> Profile:
         **counted,
         sampled_rate=work.rate,
         sampled_cpu=cpu,
-        samples=sum(item.count for item in found),
+        samples=sum(item.samples for item in found),
         stages=shares(phase.table, found),
     )
 

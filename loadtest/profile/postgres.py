@@ -22,7 +22,7 @@ FROM pg_stat_activity WHERE pid <> pg_backend_pid()
 """
 STATEMENTS = """
 SELECT regexp_replace(left(query, 300), '\\s+', ' ', 'g') AS query, calls, rows, total_exec_time * 1000 AS exec_us,
-       total_plan_time * 1000 AS plan_us, wal_records, wal_bytes::double precision AS wal_bytes, shared_blks_hit + shared_blks_read AS buffers,
+       total_plan_time * 1000 AS plan_us, wal_bytes::double precision AS wal_bytes, shared_blks_hit + shared_blks_read AS buffers,
        shared_blks_dirtied AS dirtied, toplevel
 FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid
 WHERE datname = current_database() AND query NOT ILIKE '%pg_stat_%' ORDER BY total_exec_time DESC

@@ -37,10 +37,11 @@ def _summary(profile: Profile) -> str:
 
 
 def _sampled(profile: Profile) -> list[str]:
-    """How far the samples can be trusted: they are of times at which the process could run, not of those at which a core was free for it."""
+    """How far to trust the samples: they find the process where it could run, also while it waits for a core that others have."""
     seconds = profile.jobs / profile.sampled_rate
-    used = ", ".join(f"{name.removeprefix('CPU us ')} {value * profile.jobs / seconds / 1e4:.0f}%" for name, value in profile.sampled_cpu.items())
-    return [f"  found active in {profile.samples / seconds:.0f} stacks a second; of a core, then: {used}"]
+    used = {name.removeprefix("CPU us "): value * profile.sampled_rate / 1e6 for name, value in profile.sampled_cpu.items()}
+    cores = ", ".join(f"{name} {part:.0%}" for name, part in used.items())
+    return [f"  found active in {profile.samples / seconds:,.0f} stacks a second; of a core, then: {cores}"]
 
 
 def _processes(profile: Profile) -> list[str]:
@@ -74,13 +75,15 @@ def _postgres(profile: Profile) -> list[str]:
     used = {name: value for name, value in profile.postgres_processes.items() if value >= LEAST_US}
     if not used:
         return []
-    log, jobs = profile.log, profile.jobs
-    syncs = max(log["syncs"], 1.0)
-    return [
-        *table([["PostgreSQL processes", "us a job"], *([name, number(value)] for name, value in used.items())]),
+    return [*table([["PostgreSQL processes", "us a job"], *([name, number(value)] for name, value in used.items())]), _log(profile)]
+
+
+def _log(profile: Profile) -> str:
+    log, jobs, syncs = profile.log, profile.jobs, max(profile.log["syncs"], 1.0)
+    return (
         f"  write-ahead log: {number(log['bytes'] / jobs)} bytes a job; {log['syncs']:,.0f} syncs of {number(log['sync_us'] / syncs)} us, "
-        f"one for {number(jobs / syncs)} jobs; writing it took {number(log['write_us'] / jobs)} us a job, syncing {number(log['sync_us'] / jobs)}",
-    ]
+        f"one for {number(jobs / syncs)} jobs; a job: writing {number(log['write_us'] / jobs)} us, syncing {number(log['sync_us'] / jobs)}"
+    )
 
 
 def _statements(profile: Profile) -> list[str]:
@@ -99,9 +102,14 @@ def _statement(item: dict[str, Any], jobs: int) -> Iterator[str]:
 
 def _commands(profile: Profile) -> list[str]:
     rows = [["Valkey commands", "calls", "jobs a call", "us a job", "us a call", "p50", "p99"]]
-    for item in profile.commands:
-        if item["us"] / profile.jobs >= LEAST_US / 5:
-            mean = item["us"] / item["calls"]
-            percentiles = [number(item[name]) if name in item else "-" for name in ("p50", "p99")]
-            rows.append([item["command"], f"{item['calls']:,}", number(profile.jobs / item["calls"]), number(item["us"] / profile.jobs), number(mean), *percentiles])
+    rows += [list(_command(item, profile.jobs)) for item in profile.commands if item["us"] / profile.jobs >= LEAST_US / 5]
     return table(rows) if len(rows) > 1 else []
+
+
+def _command(item: dict[str, Any], jobs: int) -> Iterator[str]:
+    yield item["command"]
+    yield f"{item['calls']:,}"
+    for value in (jobs / item["calls"], item["us"] / jobs, item["us"] / item["calls"]):
+        yield number(value)
+    for name in ("p50", "p99"):
+        yield number(item[name]) if name in item else "-"

@@ -57,7 +57,7 @@ def shares(table: Table, stacks: Iterable[Stack]) -> dict[str, Share]:
     """Return the stages in the order of the table; those without a sample are left out."""
     counts: dict[str, Counter[str]] = {stage: Counter() for stage in table.stages()}
     for stack in stacks:
-        counts[table.stage(stack.frames)][_place(stack.frames)] += stack.count
+        counts[table.stage(stack.frames)][_place(stack.frames)] += stack.samples
     total = sum(places.total() for places in counts.values())
     return {
         stage: Share(places.total() / total, [(place, found / total) for place, found in places.most_common()])
