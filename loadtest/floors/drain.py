@@ -20,7 +20,7 @@ from shared.ids import new_id
 from shared.queries import load
 
 BATCH = 300  # jobs that a consumer claims at a time with MILLSTREAM_CONCURRENCY=300, by `make profile`
-STREAM, GROUP, CONSUMER = "jobs_stream", "workers", "floor"
+STREAM, GROUP, CONSUMER = "jobs_stream", "workers", "floor"  # the first two are the defaults of MILLSTREAM_STREAM and MILLSTREAM_GROUP
 MANY = 2**31 - 1
 TYPES = ["test.noop"]
 Turns = asyncio.Queue[Any]  # of connections: who holds one uses it alone
@@ -32,6 +32,7 @@ class Loop:
 
     batch: int
     redis: Redis
+    stream: str
     lease: str
     claims: Turns
     settles: Turns
@@ -49,24 +50,24 @@ class Loop:
 
     async def _read(self) -> dict[bytes, str]:
         """Return job ids by entry id."""
-        reply: Any = await self.redis.xreadgroup(GROUP, CONSUMER, {STREAM: ">"}, count=self.batch)
+        reply: Any = await self.redis.xreadgroup(GROUP, CONSUMER, {self.stream: ">"}, count=self.batch)
         return {entry_id: fields[b"id"].decode() for _, entries in reply for entry_id, fields in entries}
 
     async def _ack(self, entry_ids: list[bytes]) -> None:
         async with self.redis.pipeline(transaction=False) as pipe:
-            pipe.xack(STREAM, GROUP, *entry_ids)
-            pipe.xdel(STREAM, *entry_ids)
+            pipe.xack(self.stream, GROUP, *entry_ids)
+            pipe.xdel(self.stream, *entry_ids)
             await pipe.execute()
 
 
-async def drain(database_url: str, redis_url: str, batch: int, flight: int, settlers: int) -> Result:
-    """Drain the queue `default`, priority `normal`."""
+async def drain(database_url: str, redis_url: str, *, batch: int, flight: int = 1, settlers: int = 1, stream: str = STREAM) -> Result:
+    """Drain one stream."""
     claims = [await connect(database_url, 30.0, BY_KEY | {"synchronous_commit": "off"})]
     settles = [await connect(database_url, 30.0, BY_KEY | DURABLE) for _ in range(settlers)]
     lease = new_id()
     await claims[0].execute(load("leases")["open_lease"], lease, CONSUMER, "floor", os.getpid(), ["worker"], TYPES, batch, 60.0, [])
     async with Redis.from_url(redis_url, protocol=2) as redis:
-        loop = Loop(batch, redis, lease, _turns(claims), _turns(settles), Result(), load("jobs"))
+        loop = Loop(batch, redis, stream, lease, _turns(claims), _turns(settles), Result(), load("jobs"))
         await asyncio.gather(*(loop.run() for _ in range(flight)))
     for connection in (*claims, *settles):
         await connection.close()
@@ -96,7 +97,7 @@ def main() -> None:
     parser.add_argument("--flight", type=int, default=1, help="batches under way at a time (default 1)")
     parser.add_argument("--settlers", type=int, default=1, help="connections that settle (default 1)")
     told = parser.parse_args()
-    work = drain(os.environ["DATABASE_URL"], os.environ["REDIS_URL"], told.batch, told.flight, told.settlers)
+    work = drain(os.environ["DATABASE_URL"], os.environ["REDIS_URL"], batch=told.batch, flight=told.flight, settlers=told.settlers)
     uvloop.run(work).print()
 
 

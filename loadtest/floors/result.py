@@ -29,7 +29,12 @@ class Result:
             self.timed += count
             self.seconds, self.cpu_seconds = now[0] - self._began[0], now[1] - self._began[1]
 
+    @property
+    def rate(self) -> float:
+        """Timed ones a second; 0 after a single batch."""
+        return self.timed / self.seconds if self.seconds else 0.0
+
     def print(self) -> None:
         """Write it to standard output as JSON, with the rate of the timed ones."""
         told = {name: value for name, value in asdict(self).items() if not name.startswith("_")}
-        sys.stdout.buffer.write(orjson.dumps(told | {"rate": self.timed / self.seconds if self.seconds else 0.0}))
+        sys.stdout.buffer.write(orjson.dumps(told | {"rate": self.rate}))

@@ -16,15 +16,15 @@ BATCH = 30  # jobs that a publish of one producer holds under 64 connections, by
 STREAM = "floor"
 
 
-async def add(url: str, count: int, batch: int) -> Result:
-    """Add at least `count` entries to a stream of its own."""
+async def add(url: str, count: int, batch: int, stream: str = STREAM) -> Result:
+    """Add at least `count` entries."""
     batches = [[new_id() for _ in range(batch)] for _ in range(-(-count // batch))]
     result = Result()
     async with Redis.from_url(url, protocol=2) as client:
         for ids in batches:
             async with client.pipeline(transaction=False) as pipe:
                 for job_id in ids:
-                    pipe.xadd(STREAM, {"id": job_id})
+                    pipe.xadd(stream, {"id": job_id})
                 await pipe.execute()
             result.done(batch)
     return result

@@ -18,9 +18,9 @@ import orjson
 from loadtest import machine
 from loadtest.errors import MeasureError
 from loadtest.processes import Children
-from loadtest.profile.measure import profile
+from loadtest.profile.measure import Profile, profile
 from loadtest.profile.options import Options, parse
-from loadtest.profile.report import as_text
+from loadtest.profile.report import as_text, beside
 from loadtest.profile.sampler import Sampler
 from loadtest.stack import Stack
 from shared.errors import MillstreamError
@@ -56,10 +56,13 @@ def _profile(options: Options) -> None:
     ):
         Path(folder).chmod(0o755)  # the account of PostgreSQL must reach it as well
         with Stack(children, Path(folder), options.sizes, options.settings) as stack:
+            profiles: dict[str, Profile] = {}
             for phase in options.phases:
-                found = profile(phase, stack, Sampler(children, LOGS, STACKS / f"{phase.name}.folded", options.rate))
+                found = profiles[phase.name] = profile(phase, stack, Sampler(children, LOGS, STACKS / f"{phase.name}.folded", options.rate))
                 result["phases"][phase.name] = found.as_json()
                 print(as_text(phase, found), end="\n\n", flush=True)
+            if {"submit", "echo"} <= profiles.keys():
+                print(beside(profiles["submit"], profiles["echo"]), end="\n\n")
     options.output.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2))
     print(f"written to {options.output} and {STACKS}")
 

@@ -24,7 +24,7 @@ def parse(argv: Sequence[str] | None, output: Path) -> Options:
     """Read the command line; exit 2 with a sentence when it is bad."""
     parser = argparse.ArgumentParser(prog="python -m loadtest.profile", description="Show where the CPU time of a job goes.")
     parser.add_argument("--only", type=_phases, default=tuple(PHASES.values()), metavar="PHASE,...", help=", ".join(PHASES))
-    parser.add_argument("--rate", type=int, default=500, help="stacks a second that py-spy reads (default 500)")
+    parser.add_argument("--rate", type=int, default=250, help="stacks a second that py-spy reads (default 250)")
     parser.add_argument("--seconds", type=float, default=8.0, help="of each submit phase (default 8)")
     parser.add_argument("--jobs", type=int, default=150_000, help="of the drain (default 150000)")
     parser.add_argument("--env", type=_setting, action="append", default=[], metavar="NAME=VALUE", help="a setting of millstream")

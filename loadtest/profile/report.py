@@ -29,6 +29,18 @@ def as_text(phase: Phase, profile: Profile) -> str:
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
+def beside(ours: Profile, floor: Profile) -> str:
+    """Return the stages of a producer next to those of its floor, in us a job."""
+    names = dict.fromkeys([*floor.stages, *ours.stages])
+    rows = [[stage, *(_spent(profile, stage) for profile in (ours, floor))] for stage in names]
+    sums = [number(_whole(profile)) for profile in (ours, floor)]
+    return "\n".join(table([["us a request", "producer", "bare echo"], *rows, ["sum", *sums]]))
+
+
+def _spent(profile: Profile, stage: str) -> str:
+    return number(profile.stages[stage].part * _whole(profile)) if stage in profile.stages else "-"
+
+
 def _summary(profile: Profile) -> str:
     return (
         f"  {profile.jobs:,} jobs, {profile.rate:,.0f} a second; "
@@ -46,7 +58,11 @@ def _sampled(profile: Profile) -> list[str]:
 
 def _processes(profile: Profile) -> list[str]:
     used = {name.removeprefix("CPU us "): value for name, value in profile.cpu.items()}
-    rows = [["CPU us a job", *used, "sum"], ["", *map(number, used.values()), number(sum(used.values()))]]
+    whole = sum(used.values())
+    rows = [
+        ["CPU us a job", *used, "sum", "cores busy"],
+        ["", *map(number, used.values()), number(whole), f"{whole * profile.rate / 1e6:.2f}"],
+    ]
     return table(rows)
 
 
@@ -87,7 +103,7 @@ def _log(profile: Profile) -> str:
 
 
 def _statements(profile: Profile) -> list[str]:
-    rows = [["statements (wall clock)", "calls", "jobs a call", "us a job", "planning", "WAL bytes", "buffers"]]
+    rows = [["statements (wall clock)", "calls", "jobs a call", "us a call", "us a job", "planning", "WAL bytes", "buffers"]]
     rows += [list(_statement(item, profile.jobs)) for item in profile.statements if item["exec_us"] / profile.jobs >= LEAST_US]
     return table(rows[: MOST_ROWS + 1]) if len(rows) > 1 else []
 
@@ -96,6 +112,7 @@ def _statement(item: dict[str, Any], jobs: int) -> Iterator[str]:
     yield ("" if item["toplevel"] else "  within: ") + item["query"][:QUERY_CHARS]
     yield f"{item['calls']:,}"
     yield number(jobs / item["calls"])
+    yield number(item["exec_us"] / item["calls"])
     for name in ("exec_us", "plan_us", "wal_bytes", "buffers"):
         yield number(item[name] / jobs)
 

@@ -67,4 +67,5 @@ def shares(table: Table, stacks: Iterable[Stack]) -> dict[str, Share]:
 
 
 def _place(frames: Sequence[Frame]) -> str:
-    return f"{frames[-1].function} ({frames[-1].file})"
+    function, file = frames[-1]
+    return f"{function} ({file})" if function else "a torn stack"
