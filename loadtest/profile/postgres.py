@@ -25,8 +25,9 @@ SELECT regexp_replace(left(query, 300), '\\s+', ' ', 'g') AS query, calls, rows,
        total_plan_time * 1000 AS plan_us, wal_bytes::double precision AS wal_bytes, shared_blks_hit + shared_blks_read AS buffers,
        shared_blks_dirtied AS dirtied, toplevel
 FROM pg_stat_statements JOIN pg_database ON pg_database.oid = dbid
-WHERE datname = current_database() AND query NOT ILIKE '%pg_stat_%' ORDER BY total_exec_time DESC
+WHERE datname = current_database() AND query NOT LIKE ALL ($1) ORDER BY total_exec_time DESC
 """
+OWN = ["%pg_stat_%", "%first_claim%"]  # what the measuring itself asks
 LOG = """
 SELECT sum(writes)::double precision AS writes, sum(write_time) * 1000 AS write_us, sum(fsyncs)::double precision AS syncs,
        sum(fsync_time) * 1000 AS sync_us, (SELECT wal_bytes::double precision FROM pg_stat_wal) AS bytes
@@ -59,7 +60,7 @@ class PostgresWatch:
 
     def statements(self) -> list[dict[str, Any]]:
         """Return each statement with its counts and times (us) in all, the most expensive first."""
-        return [dict(row) for row in self._database.fetch(STATEMENTS)]
+        return [dict(row) for row in self._database.fetch(STATEMENTS, OWN)]
 
     def log(self) -> dict[str, float]:
         """Return writes, syncs, their times (us) and the bytes of the write-ahead log; 0 where the server does not tell."""
