@@ -97,6 +97,14 @@ class Valkey:
         """Return used_memory: what the data and its bookkeeping take."""
         return int(self._info("memory")["used_memory"])
 
+    def forget_statistics(self) -> None:
+        """Count commands and their times from now on."""
+        self._client.config_resetstat()
+
+    def statistics(self, section: str) -> dict[str, Any]:
+        """Return a section of INFO, parsed."""
+        return self._info(section)
+
     def settings(self) -> dict[str, str]:
         """Return what decides about durability and speed."""
         server = self._info("server")
