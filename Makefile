@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs bench loadtest lock clean
+.PHONY: help run test check docs bench profile growth loadtest lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this
@@ -32,6 +32,12 @@ docs: $(VENV)/.run ## write the documents that are generated from the code
 
 bench: $(VENV)/.dev ## measure on this machine
 	@exec $(BIN)/python -m loadtest.bench $(ARGS)
+
+profile: $(VENV)/.dev ## show where the CPU time of a job goes
+	@exec $(BIN)/python -m loadtest.profile $(ARGS)
+
+growth: $(VENV)/.dev ## measure what jobs cost as their number grows
+	@exec $(BIN)/python -m loadtest.growth $(ARGS)
 
 loadtest: $(VENV)/.run ## put load on the running service
 	@exec $(BIN)/python -m loadtest $(ARGS)

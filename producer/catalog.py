@@ -34,7 +34,7 @@ class KnownType:
         self.is_system = info.type == DELIVERY_TYPE  # its jobs are not for clients to submit
         self.max_attempts: int = info.defaults.get("max_attempts", DEFAULT_MAX_ATTEMPTS)
         self.timeout: float | None = info.defaults.get("timeout")
-        self.backoff = msgspec.json.encode(info.defaults["backoff"]) if info.defaults.get("backoff") else None
+        self.backoff = msgspec.Raw(msgspec.json.encode(info.defaults["backoff"])) if info.defaults.get("backoff") else None
         self._validator = jsonschema_rs.validator_for(info.schema)
 
     def validate(self, payload: dict[str, Any]) -> None:

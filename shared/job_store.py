@@ -6,7 +6,7 @@ Methods are batches and say whom they won: a fenced move returns the jobs that w
 from collections.abc import Callable, Sequence
 from operator import attrgetter
 
-from msgspec.structs import astuple
+import msgspec
 
 from shared.database import Database, Databases, Row, Transaction
 from shared.models import Claimed, Due, Lease, Letter, NewJob, RawJson, Reclaimed, Replayed, Seen
@@ -19,7 +19,7 @@ Fence = tuple[str, int]  # job id, attempt
 Taken = dict[str, tuple[bytes, str]]  # idempotency key: fingerprint and id of the job that has it
 
 
-_SUBMITTED = len(NewJob.__struct_fields__) - 1  # all but the fingerprint, which is kept with the idempotency key
+_encode = msgspec.json.encode
 
 
 class JobStore:
@@ -30,7 +30,7 @@ class JobStore:
 
     async def submit(self, jobs: Sequence[NewJob]) -> list[Due]:
         """Insert and commit; ids that are there already stay as they are. Return those that wait for their time."""
-        rows = await self._database.fetch(SQL["submit"], *_columns(jobs))
+        rows = await self._database.fetch(SQL["submit"], _rows(jobs))
         return _waiting(jobs, rows)
 
     async def submit_keyed(self, jobs: Sequence[NewJob], ttl: float, check: Callable[[Taken], None]) -> tuple[list[Due], Taken]:
@@ -126,14 +126,12 @@ class JobStore:
 
 async def insert(transaction: Transaction, jobs: Sequence[NewJob]) -> list[Due]:
     """Insert jobs together with whatever else the transaction does. Return those that wait for their time."""
-    return _waiting(jobs, await transaction.fetch(SQL["submit"], *_columns(jobs)))
+    return _waiting(jobs, await transaction.fetch(SQL["submit"], _rows(jobs)))
 
 
-def _columns(jobs: Sequence[NewJob]) -> list[Sequence[object]]:
-    """A column a field. One without any value is sent empty, which unnest pads with nulls: most fields of most jobs are not set."""
-    jobs = sorted(jobs, key=attrgetter("id"))  # two batches with the same ids lock them in the same order
-    columns = [*zip(*map(astuple, jobs), strict=True)][:_SUBMITTED]
-    return [() if column.count(None) == len(column) else column for column in columns]
+def _rows(jobs: Sequence[NewJob]) -> bytes:
+    """All rows as one JSON text: asyncpg takes half a microsecond for each element of an array, and rows have fourteen columns."""
+    return _encode(sorted(jobs, key=attrgetter("id")))  # two batches with the same ids lock them in the same order
 
 
 def _waiting(jobs: Sequence[NewJob], rows: Sequence[object]) -> list[Due]:

@@ -15,7 +15,7 @@ _parts = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 def template_of(job: NewJob) -> RawJson:
     """Return `job` as a template; its payload is kept byte by byte."""
     fields = {name: getattr(job, name) for name in _TYPES}
-    return msgspec.json.encode({name: _written(value) for name, value in fields.items() if value is not None})
+    return msgspec.json.encode({name: value for name, value in fields.items() if value is not None})
 
 
 def job_from(template: RawJson) -> NewJob:
@@ -28,10 +28,6 @@ def shown(template: RawJson) -> dict[str, msgspec.Raw]:
     return _parts(template)
 
 
-def _written(value: Any) -> Any:
-    return msgspec.Raw(value) if isinstance(value, bytes) else value
-
-
 def _read(name: str, part: msgspec.Raw) -> Any:
     kind = _TYPES[name]
-    return bytes(part) if kind in {bytes, bytes | None} else msgspec.json.decode(part, type=kind)
+    return part if kind in {msgspec.Raw, msgspec.Raw | None} else msgspec.json.decode(part, type=kind)

@@ -12,21 +12,21 @@ RawJson = bytes
 Moment = Annotated[datetime, Meta(tz=True)]
 
 
-class NewJob(msgspec.Struct, frozen=True, kw_only=True):
-    """A validated submission, with its id and its defaults filled in. Field order is that of the query `submit`."""
+class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A validated submission, with its id and its defaults filled in. The query `submit` reads it as JSON, by the names of its fields."""
 
     id: str
     type: str
+    payload: msgspec.Raw
     queue: str = "default"
     priority: str = "normal"
-    payload: RawJson
     delay: float | None = None
     run_at: datetime | None = None
     max_attempts: int = 4
-    backoff: RawJson | None = None
+    backoff: msgspec.Raw | None = None
     timeout: float | None = None
     expires_in: float | None = None
-    tags: RawJson | None = None
+    tags: list[str] | None = None
     idempotency_key: str | None = None
     webhook_url: str | None = None
     fingerprint: bytes = b""

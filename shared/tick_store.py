@@ -104,7 +104,7 @@ def _parts(jobs: Sequence[NewJob]) -> Iterator[list[NewJob]]:
     size = 0
     for job in jobs:
         part.append(job)
-        size += len(job.payload)
+        size += len(bytes(job.payload))
         if size > STATEMENT_BYTES:
             yield part
             part, size = [], 0

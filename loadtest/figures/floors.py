@@ -92,6 +92,7 @@ DRAIN_FLOOR = Figure(
     method="Batches of 300. Bare loop: one after the other. Pipelined: four under way, one connection for each step, as in a consumer; two "
     "settlers: two connections that settle. No handler, no outcome, no event. millstream's consumer is up before it begins. CPU us: a job.",
     headline=RATE,
+    published={"drain_floor": RATE},
     contenders=_drains,
 )
 SUBMIT_FLOOR = Figure(
@@ -101,4 +102,5 @@ SUBMIT_FLOOR = Figure(
     "The bare echo is in the figure submit. CPU us: a job; client: the producer, or the process of the floor.",
     headline=RATE,
     contenders=_submits,
+    max_rounds=3,
 )

@@ -5,34 +5,33 @@
 
 import argparse
 import os
-from typing import Any
 
+import msgspec
 import uvloop
 
 from loadtest.floors.result import Result
 from shared.database import DURABLE, connect
 from shared.ids import new_id
+from shared.models import NewJob
 from shared.queries import load
 
 BATCH = 27  # jobs that a commit of one producer gathers under 64 connections, by `make profile`
-PAYLOAD = b'{"to":"user@example.com","n":1}'
+PAYLOAD = msgspec.Raw(b'{"to":"user@example.com","n":1}')
 
 
-def columns(batch: int) -> list[list[Any]]:
-    """Return the arguments of the query `submit`, as millstream gives them: columns without any value are empty."""
-    ids = [new_id() for _ in range(batch)]
-    given: list[list[Any]] = [["test.noop"] * batch, ["default"] * batch, ["normal"] * batch, [PAYLOAD] * batch]
-    return [ids, *given, [], [], [4] * batch, [], [], [], [], [], []]
+def rows(batch: int) -> bytes:
+    """Return the argument of the query `submit`, as millstream gives it."""
+    return msgspec.json.encode([NewJob(id=new_id(), type="test.noop", payload=PAYLOAD) for _ in range(batch)])
 
 
 async def insert(url: str, count: int, batch: int) -> Result:
     """Insert at least `count` rows, each batch committed before the next begins."""
     query = load("jobs")["submit"]
-    batches = [columns(batch) for _ in range(-(-count // batch))]
+    batches = [rows(batch) for _ in range(-(-count // batch))]
     connection = await connect(url, 30.0, DURABLE)
     result = Result()
-    for arguments in batches:
-        await connection.fetch(query, *arguments)
+    for argument in batches:
+        await connection.fetch(query, argument)
         result.done(batch)
     await connection.close()
     return result

@@ -6,15 +6,14 @@
 WITH fresh AS (
     INSERT INTO jobs (id, type, queue, priority, payload, status, run_at, max_attempts, backoff, timeout_seconds, expires_at, tags,
                       idempotency_key, webhook_url)
-    SELECT id, type, queue, priority, payload,
+    SELECT id, type, coalesce(queue, 'default'), coalesce(priority, 'normal'), payload,
            CASE WHEN coalesce(run_at > now(), delay > 0, false) THEN 'SCHEDULED' ELSE 'PENDING' END::job_status,
            greatest(run_at, now() + make_interval(secs => coalesce(delay, 0))),
-           max_attempts, backoff, timeout_seconds, now() + make_interval(secs => expires_in),
-           CASE WHEN tags IS NOT NULL THEN ARRAY(SELECT json_array_elements_text(tags)) END, idempotency_key, webhook_url
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::job_priority[], $5::json[], $6::double precision[], $7::timestamptz[], $8::integer[],
-                $9::json[], $10::double precision[], $11::double precision[], $12::json[], $13::text[], $14::text[])
-         AS job (id, type, queue, priority, payload, delay, run_at, max_attempts, backoff, timeout_seconds, expires_in, tags,
-                 idempotency_key, webhook_url)
+           coalesce(max_attempts, 4), backoff, timeout, now() + make_interval(secs => expires_in), tags, idempotency_key, webhook_url
+    FROM json_to_recordset($1)
+         AS job (id uuid, type text, queue text, priority job_priority, payload json, delay double precision, run_at timestamptz,
+                 max_attempts integer, backoff json, timeout double precision, expires_in double precision, tags text[],
+                 idempotency_key text, webhook_url text)
     ON CONFLICT (id) DO NOTHING
     RETURNING id, status, run_at
 )

@@ -5,6 +5,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
+from msgspec import Raw
+
 from shared.broker import Broker
 from shared.database import Database
 from shared.ids import new_id
@@ -151,7 +153,7 @@ async def test_the_last_page_has_no_cursor(api: Api) -> None:
 
 async def test_a_page_of_large_jobs_ends_early(api: Api, jobs: JobStore) -> None:
     """However many are asked for, an answer has about 8 MiB; the cursor goes on behind it and no job is left out."""
-    made = [NewJob(id=new_id(), type="test.noop", payload=b'{"large":"%s"}' % (b"x" * 1_000_000)) for _ in range(20)]
+    made = [NewJob(id=new_id(), type="test.noop", payload=Raw(b'{"large":"%s"}' % (b"x" * 1_000_000))) for _ in range(20)]
     for job in made:
         await jobs.submit([job])
     small = await api.submitted()
@@ -215,7 +217,7 @@ async def test_latencies_are_shown_while_a_backlog_waits(
     """More jobs wait than are looked at, for now and for later; those that completed before them are still found."""
     await in_state(jobs, database, await open_lease(leases, settings), Status.COMPLETED)
     for delay in (None, 3600.0):
-        await jobs.submit([NewJob(id=new_id(), type="test.noop", payload=b"{}", delay=delay) for _ in range(1100)])
+        await jobs.submit([NewJob(id=new_id(), type="test.noop", payload=Raw(b"{}"), delay=delay) for _ in range(1100)])
     assert (await api.get("/jobs/stats")).json["latency_seconds"]["run"].keys() == {"p50", "p95", "p99"}
 
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import Raw
 
 from consumer.janitor import Janitor
 from producer.app import Producer
@@ -43,7 +44,7 @@ class Table:
     async def fill(self) -> None:
         """Submit all."""
         types = [TYPES[0], "another.type"]
-        new = [NewJob(id=new_id(), type=types[n % 2], queue=f"q{n % 3}", payload=b"{}", delay=n % 2 * 1e-6) for n in range(8)]
+        new = [NewJob(id=new_id(), type=types[n % 2], queue=f"q{n % 3}", payload=Raw(b"{}"), delay=n % 2 * 1e-6) for n in range(8)]
         self.ids = [job.id for job in new]
         await self.jobs.submit(new)
 

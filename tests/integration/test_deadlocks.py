@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from shared.database import BY_KEY, Database
 from shared.errors import DatabaseUnavailableError
@@ -51,7 +52,7 @@ async def test_two_batches_in_opposite_order_cause_no_deadlock(
     """Four at once, forwards and backwards, again and again; PostgreSQL's own count says that no deadlock was resolved either."""
     lease = await open_lease(leases, settings)
     for _ in range(ROUNDS):
-        new = [NewJob(id=new_id(), type=TYPES[0], payload=b"{}") for _ in range(COUNT)]
+        new = [NewJob(id=new_id(), type=TYPES[0], payload=Raw(b"{}")) for _ in range(COUNT)]
         await jobs.submit(new)
         ids = [job.id for job in new]
         if event not in FIRST:
@@ -68,7 +69,7 @@ async def test_two_batches_in_opposite_order_cause_no_deadlock(
 
 async def test_two_submits_in_opposite_order_cause_no_deadlock(rivals: list[JobStore], database: Database) -> None:
     """The same ids and the same keys, forwards and backwards, as after an unknown outcome: each job once."""
-    new = [NewJob(id=new_id(), type="t", payload=b"{}", idempotency_key=f"k{n}" if n % 2 else None) for n in range(COUNT)]
+    new = [NewJob(id=new_id(), type="t", payload=Raw(b"{}"), idempotency_key=f"k{n}" if n % 2 else None) for n in range(COUNT)]
     plain, keyed = new[::2], new[1::2]
     await asyncio.gather(*(store.submit(plain[:: 1 if n % 2 else -1]) for n, store in enumerate(rivals)))
     await asyncio.gather(*(store.submit_keyed(keyed[:: 1 if n % 2 else -1], 60.0, lambda _: None) for n, store in enumerate(rivals)))
@@ -78,7 +79,7 @@ async def test_two_submits_in_opposite_order_cause_no_deadlock(rivals: list[JobS
 
 async def test_the_victim_of_a_deadlock_may_simply_ask_again(rivals: list[JobStore], jobs: JobStore) -> None:
     """Two transactions lock two rows crosswise: one is rolled back, which is told as an outage and not as an end of the program."""
-    new = [NewJob(id=new_id(), type="t", payload=b"{}") for _ in range(2)]
+    new = [NewJob(id=new_id(), type="t", payload=Raw(b"{}")) for _ in range(2)]
     await jobs.submit(new)
     both = asyncio.Barrier(2)
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from consumer.delayer import Delayer
 from consumer.reconciler import Reconciler
@@ -55,7 +56,7 @@ async def test_a_delayed_job_runs_when_it_is_due_and_not_before(how: str, stage:
 @pytest.mark.parametrize("when", [{}, {"delay": 0.0}, {"run_at": datetime(2020, 1, 1, tzinfo=UTC)}], ids=["unset", "zero", "past"])
 async def test_a_job_without_delay_is_due_at_once(when: dict[str, Any], jobs: JobStore, database: Database) -> None:
     """PENDING, due now; a time in the past means now, so that it jumps no queue."""
-    job = NewJob(id=new_id(), type="noop", payload=b"{}", **when)
+    job = NewJob(id=new_id(), type="noop", payload=Raw(b"{}"), **when)
     assert await jobs.submit([job]) == []
     [row] = await database.fetch("SELECT status::text, run_at = created_at AS now FROM jobs WHERE id = $1", job.id)
     assert tuple(row) == (Status.PENDING, True)
@@ -88,7 +89,7 @@ async def test_only_the_next_hour_is_in_the_zset(
     reconciler: Reconciler, jobs: JobStore, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A job due in two hours costs Redis nothing, until the horizon has come near enough."""
-    near, far = (NewJob(id=new_id(), type="noop", payload=b"{}", delay=hours * 3600.0) for hours in (0.5, 2))
+    near, far = (NewJob(id=new_id(), type="noop", payload=Raw(b"{}"), delay=hours * 3600.0) for hours in (0.5, 2))
     await jobs.submit([near, far])
     await reconciler.step()
     assert list(await delayed(broker)) == [near.id]
@@ -107,7 +108,7 @@ async def test_only_the_next_hour_is_in_the_zset(
 async def test_the_horizon_brings_in_more_than_a_page(reconciler: Reconciler, jobs: JobStore, broker: Broker) -> None:
     """Pages follow one another without gap or overlap, also where many jobs are due at one moment."""
     at = datetime.now(UTC) + timedelta(minutes=10)
-    new = [NewJob(id=new_id(), type="noop", payload=b"{}", run_at=at, priority=PRIORITIES[n % 3]) for n in range(2500)]
+    new = [NewJob(id=new_id(), type="noop", payload=Raw(b"{}"), run_at=at, priority=PRIORITIES[n % 3]) for n in range(2500)]
     await jobs.submit(new)
     await reconciler.step()
     assert set(await delayed(broker)) == {member(job.id, job.priority) for job in new}

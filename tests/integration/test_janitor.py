@@ -4,6 +4,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+from msgspec import Raw
 
 from consumer.janitor import Janitor
 from shared.broker import Broker
@@ -92,7 +93,7 @@ async def test_sums_stay_exact_when_they_are_folded(janitor: Janitor, database: 
 async def test_expired_keys_are_forgotten(janitor: Janitor, database: Database, jobs: JobStore) -> None:
     """Keys whose time is over go, their jobs stay."""
     for key, ttl in (("old", -1.0), ("new", 3600.0)):
-        job = NewJob(id=new_id(), type="test.noop", payload=b"{}", idempotency_key=key, fingerprint=b"1")
+        job = NewJob(id=new_id(), type="test.noop", payload=Raw(b"{}"), idempotency_key=key, fingerprint=b"1")
         await jobs.submit_keyed([job], ttl, lambda _: None)
     await janitor.step()
     assert [row[0] for row in await database.fetch("SELECT key FROM idempotency_keys")] == ["new"]

@@ -4,6 +4,8 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+from msgspec import Raw
+
 from shared import probe
 from shared.database import Database
 from shared.ids import new_id
@@ -123,7 +125,7 @@ async def test_a_claim_that_is_answered_after_the_lease_was_lost_starts_nothing(
 
     running = await stage.start({"count": count}, lease_seconds=1.0, heartbeat_seconds=0.2)
     first = running.name
-    job = NewJob(id=new_id(), type="count", payload=b"{}")
+    job = NewJob(id=new_id(), type="count", payload=Raw(b"{}"))
     await stage.jobs.submit([job])
     rival = Database(stage.settings.database_url, "rival")
     async with rival.transaction() as transaction:

@@ -6,6 +6,7 @@ import uuid
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from shared import probe
 from shared.ids import new_id
@@ -121,7 +122,7 @@ async def test_a_claim_whose_answer_is_lost_is_undone_and_made_again(stage: Stag
     """The row says that we run a job of which we never heard: it is handed back to the stream, at once and without a failure."""
     await stage.start({"noop": noop}, roles=("worker",), database_url=postgres_wire.url, **NO_HELP)
     await stage.reaches(await stage.submit("noop"), Status.COMPLETED)  # the statement is prepared: what follows are its arguments
-    job = NewJob(id=new_id(), type="noop", payload=b"{}")
+    job = NewJob(id=new_id(), type="noop", payload=Raw(b"{}"))
     await stage.jobs.submit([job])
     postgres_wire.drop_reply(uuid.UUID(job.id).bytes, reset=True)
     await stage.broker.publish([(job.priority, job.id)])
@@ -172,7 +173,7 @@ async def test_one_slot_holds_one_entry_however_many_streams_are_full(stage: Sta
 
 async def test_a_waiting_read_that_brings_too_much_gives_it_back(stage: Stage, gate: Gate) -> None:
     """Three streams fill at one moment under a waiting read with one free slot: two entries are there for others at once."""
-    new = [NewJob(id=new_id(), type="gate", payload=b"{}", priority=priority, backoff=AT_ONCE) for priority in PRIORITIES]
+    new = [NewJob(id=new_id(), type="gate", payload=Raw(b"{}"), priority=priority, backoff=Raw(AT_ONCE)) for priority in PRIORITIES]
     await stage.jobs.submit(new)
     with probe.watch("read") as reads:
         await stage.start({"gate": gate.__call__}, roles=("worker",), concurrency=1, **NO_HELP)

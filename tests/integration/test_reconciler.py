@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from consumer.reconciler import Reconciler
 from consumer.triage import Triage
@@ -115,7 +116,7 @@ async def test_jobs_that_are_not_waiting_are_left_alone(
 
 async def test_many_lost_entries_come_back_in_pages(settled_in: Reconciler, jobs: JobStore, broker: Broker, database: Database) -> None:
     """2500 at once, each exactly once, also when three reconcilers look at the same time."""
-    new = [NewJob(id=new_id(), type="test.noop", payload=b"{}") for _ in range(2500)]
+    new = [NewJob(id=new_id(), type="test.noop", payload=Raw(b"{}")) for _ in range(2500)]
     await jobs.submit(new)
     await age(database, 10)
     await settled_in.step()

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec import Raw
 
 from consumer.scheduler import EVERY_SECONDS, Scheduler
 from producer.schedule_view import next_runs
@@ -47,7 +48,7 @@ class Clockwork:
     async def put(self, name: str, *, job: dict[str, Any] | None = None, paused: bool = False, **fields: Any) -> None:
         """Put a schedule of a job that does nothing; `fields` are those of its timetable, and misfire and overlap."""
         policies = {key: fields.pop(key) for key in ("misfire", "overlap") if key in fields}
-        template = template_of(NewJob(**{"id": new_id(), "type": "test.noop", "payload": b"{}"} | (job or {})))
+        template = template_of(NewJob(**{"id": new_id(), "type": "test.noop", "payload": Raw(b"{}")} | (job or {})))
         await self.store.put(Schedule(name=name, timetable=Timetable(**fields), template=template, **policies), paused)
 
     async def pass_by(self, name: str, **span: float) -> None:
@@ -100,7 +101,9 @@ async def published(broker: Broker, lane: str = "normal") -> list[str]:
 
 async def test_a_due_tick_becomes_a_job_and_the_schedule_moves_on(clockwork: Clockwork, scheduler: Scheduler, broker: Broker) -> None:
     """The job is as the template says, is published in its stream, and is the schedule's last; a second look makes none."""
-    await clockwork.put("s", every=60, job={"priority": "high", "payload": b'{"a": 1}', "max_attempts": 7, "tags": b'["x"]', "queue": "q"})
+    await clockwork.put(
+        "s", every=60, job={"priority": "high", "payload": Raw(b'{"a": 1}'), "max_attempts": 7, "tags": ["x"], "queue": "q"}
+    )
     await scheduler.step()
     assert await clockwork.jobs() == [], "its first tick is a minute away"
     await clockwork.pass_by("s", seconds=1)

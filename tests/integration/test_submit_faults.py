@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from msgspec import Raw
 
 from producer.problems import ProblemError
 from producer.publisher import Publisher
@@ -20,6 +21,7 @@ from shared.job_store import JobStore
 from shared.models import NewJob
 from shared.settings import Settings
 from tests.support.eventually import eventually
+from tests.support.make import raw
 from tests.support.proxy import Proxy, proxied
 
 
@@ -47,7 +49,7 @@ async def submitting(settings: Settings, broker: Broker, url: str) -> AsyncItera
 
 def job(**fields: Any) -> NewJob:
     """Return a job to submit."""
-    return NewJob(**{"id": new_id(), "type": "test.noop", "payload": b"{}"} | fields)
+    return NewJob(**{"id": new_id(), "type": "test.noop", "payload": Raw(b"{}")} | raw(fields))
 
 
 def keyed(key: str, body: bytes = b"1") -> NewJob:

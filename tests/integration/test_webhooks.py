@@ -66,7 +66,7 @@ async def test_a_reclaim_that_ends_the_job_is_told(jobs: JobStore, database: Dat
 
 async def test_what_a_receiver_is_told(jobs: JobStore, database: Database, lease: Lease) -> None:
     """The job as it is now, in the shape of the standard, and nothing of its payload."""
-    job_id, attempt = await running(jobs, lease, webhook_url=URL, payload=b'{"secret": 1}', tags=b'["a", "b"]', queue="mail")
+    job_id, attempt = await running(jobs, lease, webhook_url=URL, payload=b'{"secret": 1}', tags=["a", "b"], queue="mail")
     await jobs.succeed([(job_id, attempt, '{"path": "öä", "n": 1.50}'.encode())], lease.id)
     [row] = await database.fetch("SELECT * FROM jobs WHERE type = 'webhook.deliver'")
     event = json.loads(row["payload"])["event"]

@@ -102,6 +102,7 @@ async def test_a_job_whose_attempts_are_spent_is_buried_with_a_letter(stage: Sta
     assert letter["error"] == "RuntimeError: the printer is on fire"
     assert letter["attempts"] == "4"
     assert datetime.fromisoformat(letter["when"]) == row["finished_at"]
+
     async def placed() -> bool:  # noted behind the letter, with a statement of its own
         return await _places(stage) == await _noted(stage)
 

@@ -23,6 +23,7 @@ from shared.lifecycle import Status
 from shared.models import Letter, NewJob
 from shared.settings import Settings
 from tests.support.eventually import eventually
+from tests.support.make import raw
 from tests.support.proxy import Proxy, proxied
 
 # Short, so that deaths are noticed within a test's patience; long against a busy machine.
@@ -95,7 +96,7 @@ class Stage:
 
     async def submit_many(self, count: int, kind: str, **fields: Any) -> list[str]:
         """Submit so many equal jobs, and return their ids."""
-        fields = {"payload": b"{}", "backoff": AT_ONCE} | fields
+        fields = raw({"payload": b"{}", "backoff": AT_ONCE} | fields)
         new = [NewJob(id=new_id(), type=kind, **fields) for _ in range(count)]
         due = await self.jobs.submit(new)
         later = {job.id for job in due}

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from msgspec import Raw
+
 from shared.database import Database
 from shared.ids import new_id
 from shared.job_store import JobStore
@@ -18,9 +20,14 @@ async def open_lease(leases: LeaseStore, settings: Settings) -> Lease:
     return await leases.open(settings, ["worker"], TYPES)
 
 
+def raw(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return `fields` with JSON given as bytes in the type in which a job has it."""
+    return {name: Raw(value) if isinstance(value, bytes) and name != "fingerprint" else value for name, value in fields.items()}
+
+
 async def submitted(jobs: JobStore, **fields: Any) -> str:
     """Return the id of a job that has just been submitted."""
-    job = NewJob(**{"id": new_id(), "type": "test.noop", "payload": b"{}"} | fields)
+    job = NewJob(**{"id": new_id(), "type": "test.noop", "payload": Raw(b"{}")} | raw(fields))
     await jobs.submit([job])
     return job.id
 
