@@ -46,9 +46,13 @@ class Target:
     def parse(cls, url: str) -> "Target":
         """Raise ValueError unless `url` is http://host:port/path."""
         parts = urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
+        try:
+            port = parts.port or 80
+        except ValueError:
+            port = 0
+        if parts.scheme != "http" or not parts.hostname or not port or not url.isascii():
             raise ValueError(f"{url!r}: must be http://host:port/path")
-        return cls(parts.hostname, parts.port or 80, parts.path or "/")
+        return cls(parts.hostname, port, parts.path or "/")
 
     def post(self, body: bytes, content_type: str = "application/json") -> bytes:
         """Return a POST of `body` as the bytes that go over the wire."""

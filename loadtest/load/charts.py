@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-WIDTH, HEIGHT = 560, 250
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 10, 34
+WIDTH, HEIGHT = 560, 270
+LEFT, RIGHT, TOP, BOTTOM = 66, 16, 10, 46
 MARKED = 60  # a chart of so few points shows each, with its value when pointed at
 TICKS = 5
 
@@ -77,10 +77,10 @@ def _grid(x: Axis, y: Axis) -> str:
         for tick in y.ticks
     )
     along = "".join(
-        f'<text x="{_along(x, tick):.1f}" y="{HEIGHT - BOTTOM + 16}" text-anchor="middle">{escape(x.label(tick))}</text>'
+        f'<text x="{_along(x, tick):.1f}" y="{HEIGHT - BOTTOM + 19}" text-anchor="middle">{escape(x.label(tick))}</text>'
         for tick in x.ticks
     )
-    titles = f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 3}" text-anchor="end">{escape(x.title)}</text>'
+    titles = f'<text x="{WIDTH - RIGHT}" y="{HEIGHT - 5}" text-anchor="end">{escape(x.title)}</text>'
     return across + along + titles
 
 

@@ -113,7 +113,7 @@ class Histogram:
         interval = max(int(interval_seconds * 1e6), 1)
         for bucket, times in enumerate(self.counts):
             if times:
-                whole.backfill(middle(bucket), interval, times)
+                whole.backfill(min(middle(bucket), self.most_us), interval, times)
         return whole
 
     def backfill(self, value: int, interval: int, times: int) -> None:

@@ -13,7 +13,7 @@ from loadtest.load.summary import milliseconds, summary, what_was_asked
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MOST_POINTS = 400
-PERCENTS = (0, 50, 90, 99, 99.9, 99.99, 99.999)
+PERCENTS = (50, 90, 99, 99.9, 99.99, 99.999)
 MACHINE = ("cores", "cpu", "memory_mb", "load_at_start", "system", "python")
 
 
@@ -30,7 +30,7 @@ def page(found: Mapping[str, Any]) -> str:
         charts="".join(_charts(found)),
         command=escape(found["command"]),
         settings=_table(_flat(found["settings"])),
-        machine=_table((name, found["machine"].get(name, "unknown")) for name in MACHINE),
+        machine=_table((name, _short(found["machine"].get(name, "unknown"))) for name in MACHINE),
         summary=escape(summary(found)),
         errors=_errors(found),
         latencies=_latencies(found),
@@ -118,6 +118,10 @@ def _number(name: str, value: str) -> str:
 def _table(rows: Iterable[tuple[str, object]]) -> str:
     cells = "".join(f"<tr><th>{escape(name)}</th><td>{escape(str(value))}</td></tr>" for name, value in rows)
     return f"<table>{cells}</table>"
+
+
+def _short(value: object) -> object:
+    return round(value, 2) if isinstance(value, float) else value
 
 
 def _flat(settings: Mapping[str, Any]) -> Iterable[tuple[str, object]]:
