@@ -45,7 +45,8 @@ class Client(asyncio.Protocol):
         self._answer = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
-            return await asyncio.wait_for(self._answer, timeout)
+            async with asyncio.timeout(timeout):  # wait_for of Python 3.11 forgets that it was cancelled when the answer is there
+                return await self._answer
         except BaseException:
             self._transport.abort()
             raise

@@ -33,11 +33,15 @@ class Load:
         return cls(process, json)
 
     async def ended(self) -> tuple[int, str, str]:
-        """Return its exit code and what it has printed."""
-        async with asyncio.timeout(SECONDS):
-            out, err = await self._process.communicate()
+        """Return its exit code and what it has printed; one that hangs is killed, which is exit code -9."""
+        asyncio.get_running_loop().call_later(SECONDS, self._kill)
+        out, err = await self._process.communicate()
         assert self._process.returncode is not None
         return self._process.returncode, out.decode(), err.decode()
+
+    def _kill(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
 
     async def found(self, code: int = 0) -> dict[str, Any]:
         """Return what it has written as JSON; it must end with `code`."""
