@@ -96,10 +96,15 @@ class Check:
         """Wait no longer."""
         self._stop.set()
 
+    @property
+    def phase(self) -> str:
+        """What it is doing, in a few words."""
+        return f"reading all jobs, {self.verdict.pages:,} pages so far" if self.verdict.pages else "waiting for the jobs to end"
+
     async def run(self, wait_seconds: float) -> Verdict:
         """Return what became of the jobs. Asks little while they still run: a count every second or so."""
         self._until = perf_counter() + wait_seconds
-        self._accepted.seal()
+        await asyncio.to_thread(self._accepted.seal)  # a second or two for a million, and the progress goes on meanwhile
         self.verdict.accepted, self.verdict.duplicate_ids = self._accepted.count, self._accepted.duplicate_count
         pause = POLL_SECONDS
         await self._watch.look()
@@ -135,7 +140,7 @@ class Check:
             for job_id in few:
                 self._note([msgspec.json.decode(await self._api.get(f"/jobs/{job_id}"), type=Seen)])
             return
-        oldest = self._accepted.oldest(unfinished_only=not first)
+        oldest = await asyncio.to_thread(self._accepted.oldest, unfinished_only=not first)
         async for page in self._pages():
             self._note(page)
             if (page and page[-1].id <= oldest) or self._stop.is_set():

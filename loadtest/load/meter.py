@@ -25,10 +25,10 @@ class Meter:
     is due when it is sent. Those that got no answer in time, or could not be sent, count in `latency` with the time they waited in vain.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, open_loop: bool) -> None:
         self.accepted = Accepted()
         self.latency = Histogram()
-        self.service = Histogram()
+        self.service = Histogram() if open_loop else self.latency
         self.sent_jobs = self.sent_requests = 0
         self.answered_requests = self.failed_requests = 0
         self.late_requests = self.dropped_jobs = 0
@@ -58,7 +58,8 @@ class Meter:
         self.answered_requests += 1
         self.last_at = now
         self.latency.record(now - due_at)
-        self.service.record(now - sent_at)
+        if self.service is not self.latency:
+            self.service.record(now - sent_at)
 
     def failed(self, kind: str, example: str) -> None:
         """Count a request that has not submitted its jobs, as far as we know."""

@@ -47,7 +47,7 @@ def line(now: Now) -> str:
         f"p50 {milliseconds(p50 * 1000)} p99 {milliseconds(p99 * 1000)}",
         f"backlog {_number(now.watch.open_count)}",
     ]
-    return "  ".join(parts) + ("" if now.phase == "sending" else f"  ({now.phase})")
+    return "  ".join(parts) + ("" if now.check is None else f"  ({now.phase})")
 
 
 async def _lines(now: Now, stream: TextIO) -> None:
@@ -69,6 +69,7 @@ async def _view(now: Now, stream: TextIO) -> None:
 def _panel(now: Now) -> Any:
     from rich.panel import Panel  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
     seconds, meter = now.outcome.series.seconds, now.outcome.meter
     recent = _recent(seconds)
@@ -79,7 +80,7 @@ def _panel(now: Now) -> Any:
     table.add_row("sent", f"{meter.sent_jobs:,}", _rate(recent and recent.sent / recent.span), "")
     accepted = [second.accepted / second.span for second in seconds]
     table.add_row("accepted", f"{now.outcome.accepted:,}", _rate(recent and recent.accepted / recent.span), spark(accepted))
-    table.add_row("errors", f"[red]{meter.failed_requests:,}[/]" if meter.errors else "0", "", ", ".join(meter.errors))
+    table.add_row("errors", Text(f"{meter.failed_requests:,}", "red" if meter.errors else ""), "", Text(", ".join(meter.errors)))
     table.add_row("p50", milliseconds(p50 * 1000), "", spark([second.p50 for second in seconds]))
     table.add_row("p99", milliseconds(p99 * 1000), "", spark([second.p99 for second in seconds]))
     table.add_row("backlog", _number(now.watch.open_count), "", spark([second.backlog or 0 for second in seconds]))

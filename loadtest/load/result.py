@@ -12,6 +12,7 @@ from loadtest.load.session import Outcome
 from loadtest.machine import describe
 
 PERCENTS = (50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99)
+HAPPENING = ("sent_per_second", "accepted_per_second", "completed_per_second", "failed_requests", "backlog")
 CURVE = (*range(0, 90, 5), *(100 - 10 / 10 ** (step / 8) for step in range(33)))  # 0 to 99.999 %, evenly on the axis of the chart
 
 
@@ -123,7 +124,7 @@ def _generator(outcome: Outcome) -> dict[str, float]:
 def _series(outcome: Outcome) -> list[dict[str, float | None]]:
     """One entry a second. Completions are told by PostgreSQL's clock, which is set to ours at the first job."""
     completed = _completed(outcome)
-    return [
+    seconds = [
         {
             "at": round(second.at, 3),
             "sent_per_second": second.sent / second.span,
@@ -137,6 +138,9 @@ def _series(outcome: Outcome) -> list[dict[str, float | None]]:
         for second in outcome.series.seconds
         if second.span > 0
     ]
+    while len(seconds) > 1 and not any(seconds[-2][name] for name in HAPPENING):
+        seconds.pop()  # while all jobs are read nothing happens; one such second shows that it was over
+    return seconds
 
 
 def _completed(outcome: Outcome) -> dict[int, int] | None:

@@ -99,7 +99,7 @@ class Sender(asyncio.Protocol):
         if response.closes or not self._keep_alive or request is None:  # an answer that nobody asked for: the server is about to close
             self._hang_up()
         if request is not None:
-            self.pace.free(self, min(response.retry_after or 0.0, MOST_PAUSE_SECONDS))
+            self.pace.free(self, min(response.retry_after, MOST_PAUSE_SECONDS) if response.retry_after else 0.0)
 
     def _failed(self, kind: str, why: str) -> None:
         request, self._request = self._request, None

@@ -18,8 +18,6 @@ from loadtest.load.series import Series
 from loadtest.load.trial import START, trial
 from loadtest.load.watch import Watch
 
-SENDING, WAITING = "sending", "waiting for the jobs to end"
-
 
 @dataclass
 class Outcome:
@@ -51,9 +49,14 @@ class Outcome:
 class Now:
     """What the progress shows."""
 
-    phase: str
     outcome: Outcome
     watch: Watch
+    check: Check | None = None
+
+    @property
+    def phase(self) -> str:
+        """What goes on, in a few words."""
+        return "sending" if self.check is None else self.check.phase
 
 
 Show = Callable[[Now], Coroutine[Any, Any, None]]  # shows progress until it is cancelled
@@ -74,21 +77,20 @@ class Session:
         """Return what has happened. Raises AwayError, RefusedError and TooFewFilesError before there is any load."""
         allow_files(connection_count(self._options))
         tried = await trial(self._api, self._options)
-        meter = Meter()
+        meter = Meter(open_loop=self._options.rate is not None)
         for job_id in tried.job_ids:
             meter.accepted.add(job_id)
         watch = Watch(self._api, tried.types, self._options.queue)
         await watch.look()
         self._engine = await self._connected(meter)
         outcome = Outcome(self._options, meter, Series(meter, lambda: watch.open_count), time.time(), trial_jobs=len(tried.job_ids))
-        now = Now(SENDING, outcome, watch)
+        now = Now(outcome, watch)
         async with _interrupts(self._interrupt), _beside(self._show(now)), _beside(outcome.series.run()):
             async with _beside(watch.run()):
                 await self._load(self._engine, outcome)
             self._engine = None
             if self._options.wait and not (self._interrupted and meter.accepted.count == 0):
-                now.phase = WAITING
-                self._check = Check(self._api, watch, meter.accepted, tried.types, self._options.queue)
+                self._check = now.check = Check(self._api, watch, meter.accepted, tried.types, self._options.queue)
                 outcome.verdict = await self._check.run(self._options.wait_seconds)
             outcome.series.sample()
         outcome.interrupted = self._interrupted

@@ -28,9 +28,9 @@ async def test_an_answer_in_the_moment_of_a_cancel_does_not_undo_it() -> None:
                 await client.ask(request)
 
         asking = asyncio.create_task(for_ever())
-        answered = await eventually(lambda: client._answer)
-        assert answered is not None
-        answered.add_done_callback(lambda _: asking.cancel())
+        await eventually(lambda: client._answer is not None)
+        assert client._answer is not None
+        client._answer.add_done_callback(lambda _: asking.cancel())
         done, _ = await asyncio.wait((asking,), timeout=5)
         assert done
         assert asking.cancelled()
