@@ -19,7 +19,7 @@ class ProtocolError(Exception):
     """The server sent something that is no response with a Content-Length."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would make each one twice as dear, and there is one a request
 class Response:
     """A complete response."""
 

@@ -54,7 +54,7 @@ class Verdict:
     last_finished: datetime | None = None
     waited: Histogram = field(default_factory=Histogram)  # from its commit to the start of its last attempt
     whole: Histogram = field(default_factory=Histogram)  # from its commit to its end
-    finished_by_second: Counter[int] = field(default_factory=Counter)  # Unix seconds -> jobs COMPLETED
+    finished_by_tenth: Counter[int] = field(default_factory=Counter)  # tenths of Unix seconds -> jobs COMPLETED
     pages: int = 0
     verify_seconds: float = 0.0
     problem: str = ""  # why the check is not complete
@@ -171,7 +171,7 @@ class Check:
             return
         verdict.last_finished = max(verdict.last_finished or job.finished_at, job.finished_at)
         if job.status == COMPLETED:
-            verdict.finished_by_second[int(job.finished_at.timestamp())] += 1
+            verdict.finished_by_tenth[int(job.finished_at.timestamp() * 10)] += 1
             verdict.whole.add(_microseconds(job.finished_at - job.created_at))
             verdict.waited.add(_microseconds((job.started_at or job.finished_at) - job.created_at))
         elif len(verdict.examples) < EXAMPLES:

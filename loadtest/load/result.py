@@ -2,12 +2,15 @@
 
 import resource
 import sys
+from bisect import bisect_left
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from loadtest.load.check import Verdict
 from loadtest.load.histogram import Histogram
 from loadtest.load.meter import UNKNOWN_OUTCOMES
+from loadtest.load.series import Second
 from loadtest.load.session import Outcome
 from loadtest.machine import describe
 
@@ -122,31 +125,37 @@ def _generator(outcome: Outcome) -> dict[str, float]:
 
 
 def _series(outcome: Outcome) -> list[dict[str, float | None]]:
-    """One entry a second. Completions are told by PostgreSQL's clock, which is set to ours at the first job."""
-    completed = _completed(outcome)
-    seconds = [
-        {
-            "at": round(second.at, 3),
-            "sent_per_second": second.sent / second.span,
-            "accepted_per_second": second.accepted / second.span,
-            "completed_per_second": None if completed is None else completed.get(round(second.at), 0),
-            "failed_requests": second.failed,
-            "p50_ms": second.p50 * 1000 if second.accepted else None,
-            "p99_ms": second.p99 * 1000 if second.accepted else None,
-            "backlog": second.backlog,
-        }
-        for second in outcome.series.seconds
-        if second.span > 0
-    ]
-    while len(seconds) > 1 and not any(seconds[-2][name] for name in HAPPENING):
+    """One entry a second, until nothing happens any more."""
+    samples = outcome.series.seconds
+    completed = _completed(outcome, [second.at for second in samples])
+    seconds = [_second(second, count) for second, count in zip(samples, completed, strict=True)]
+    while len(seconds) > 1 and not any(seconds[-1][name] or seconds[-2][name] for name in HAPPENING):
         seconds.pop()  # while all jobs are read nothing happens; one such second shows that it was over
     return seconds
 
 
-def _completed(outcome: Outcome) -> dict[int, int] | None:
-    """Return jobs completed by the second of the run in which they were (1 is the first one)."""
+def _second(second: Second, completed: int | None) -> dict[str, float | None]:
+    return {
+        "at": round(second.at, 3),
+        "span": round(second.span, 3),
+        "sent_per_second": second.sent / second.span,
+        "accepted_per_second": second.accepted / second.span,
+        "completed_per_second": None if completed is None else completed / second.span,
+        "failed_requests": second.failed,
+        "p50_ms": second.p50 * 1000 if second.accepted else None,
+        "p99_ms": second.p99 * 1000 if second.accepted else None,
+        "backlog": second.backlog,
+    }
+
+
+def _completed(outcome: Outcome, ends: Sequence[float]) -> Sequence[int | None]:
+    """Return the jobs completed in each sample. PostgreSQL's clock has told when; it is set to ours by the trial job."""
     verdict = outcome.verdict
     if verdict is None or verdict.first_created is None:
-        return None
-    first = int(verdict.first_created.timestamp())
-    return {unix_second - first + 1: count for unix_second, count in verdict.finished_by_second.items()}
+        return [None] * len(ends)
+    ahead = verdict.first_created.timestamp() - outcome.tried_at
+    counts = [0] * len(ends)
+    for tenth, count in verdict.finished_by_tenth.items():
+        at = (tenth + 0.5) / 10 - ahead - outcome.began_at
+        counts[min(bisect_left(ends, at), len(ends) - 1)] += count
+    return counts

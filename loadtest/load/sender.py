@@ -1,6 +1,7 @@
 """One of the clients: it has a connection when it needs one, and one request at a time."""
 
 import asyncio
+import os
 from time import perf_counter
 from typing import Protocol, cast
 
@@ -119,8 +120,13 @@ class Sender(asyncio.Protocol):
             await self.connect()
         except OSError as error:
             self._connecting = None
-            self._failed(f"no connection: {error.strerror or type(error).__name__}", str(error))
+            self._failed(f"no connection: {_reason(error)}", str(error))
             return
         self._connecting = None
         if self._transport is not None and self._request is request:
             self._transport.write(request.data)
+
+
+def _reason(error: OSError) -> str:
+    """Return the system's words, which have no address in them: errors are counted by kind."""
+    return os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or type(error).__name__

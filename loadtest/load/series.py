@@ -8,6 +8,7 @@ from typing import NamedTuple
 from loadtest.load.meter import Meter
 
 STEP_SECONDS = 1.0
+SHORTEST_SECONDS = 0.5
 
 
 class Second(NamedTuple):
@@ -59,3 +60,23 @@ class Series:
         self._last_at = now
         self._latency.merge(latency)
         self._sent, self._accepted, self._failed = meter.sent_jobs, meter.accepted.count, meter.failed_requests
+
+    def close(self) -> None:
+        """Take the last sample; what is left of a second is counted with the one before it, for its rates would mean little."""
+        self.sample()
+        if len(self.seconds) > 1 and self.seconds[-1].span < SHORTEST_SECONDS:
+            last, before = self.seconds.pop(), self.seconds.pop()
+            self.seconds.append(_joined(before, last))
+
+
+def _joined(one: Second, other: Second) -> Second:
+    return Second(
+        at=other.at,
+        span=one.span + other.span,
+        sent=one.sent + other.sent,
+        accepted=one.accepted + other.accepted,
+        failed=one.failed + other.failed,
+        p50=max(one.p50, other.p50),
+        p99=max(one.p99, other.p99),
+        backlog=other.backlog,
+    )

@@ -26,7 +26,8 @@ class Outcome:
     options: Options
     meter: Meter
     series: Series
-    began_at: float = 0.0  # Unix seconds
+    began_at: float  # Unix seconds
+    tried_at: float  # Unix seconds; when the first trial job was accepted, so that PostgreSQL's clock can be set to ours
     seconds: float = 0.0  # of load, from the first request to the last accepting answer
     trial_jobs: int = 0
     cpu_seconds: float = 0.0  # of this process while it sent
@@ -83,7 +84,8 @@ class Session:
         watch = Watch(self._api, tried.types, self._options.queue)
         await watch.look()
         self._engine = await self._connected(meter)
-        outcome = Outcome(self._options, meter, Series(meter, lambda: watch.open_count), time.time(), trial_jobs=len(tried.job_ids))
+        series = Series(meter, lambda: watch.open_count)
+        outcome = Outcome(self._options, meter, series, time.time(), tried.at, trial_jobs=len(tried.job_ids))
         now = Now(outcome, watch)
         async with _interrupts(self._interrupt), _beside(self._show(now)), _beside(outcome.series.run()):
             async with _beside(watch.run()):
@@ -92,7 +94,7 @@ class Session:
             if self._options.wait and not (self._interrupted and meter.accepted.count == 0):
                 self._check = now.check = Check(self._api, watch, meter.accepted, tried.types, self._options.queue)
                 outcome.verdict = await self._check.run(self._options.wait_seconds)
-            outcome.series.sample()
+            outcome.series.close()
         outcome.interrupted = self._interrupted
         self._api.close()
         return outcome

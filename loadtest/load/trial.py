@@ -1,5 +1,6 @@
 """One job of each type before any load: what cannot work is said at once, and once."""
 
+import time
 from dataclasses import dataclass
 
 import orjson
@@ -18,22 +19,25 @@ class Trial:
 
     job_ids: list[str]
     types: list[str]  # by their own names: --type may be an alias
+    at: float  # Unix seconds; when the first was accepted
 
 
 async def trial(api: Api, options: Options) -> Trial:
     """Submit one job of each type. Raises AwayError or RefusedError with sentences for a person."""
     ids, types = [], []
+    at = 0.0
     for kind in options.mix:
         response = await _submitted(api, job(options, kind))
         if not response.ok:
             _explain(response, kind)
         try:
             receipt = orjson.loads(response.body)
+            at = at or time.time()
             ids.append(receipt["id"])
             types.append(receipt["type"])
         except (ValueError, KeyError, TypeError) as error:
             raise RefusedError(f"what answers at {api.where} is no millstream: its answer to POST /jobs has no id") from error
-    return Trial(ids, sorted(set(types)))
+    return Trial(ids, sorted(set(types)), at)
 
 
 async def _submitted(api: Api, body: bytes) -> Response:

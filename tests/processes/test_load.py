@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+import pytest
 
 from tests.support.eventually import eventually
 from tests.support.stack import ROOT, Stack
@@ -49,6 +50,13 @@ class Load:
         assert ended[0] == code, ended
         found: dict[str, Any] = orjson.loads(self._json.read_bytes())
         return found
+
+    async def says(self, text: str) -> None:
+        """Wait until it has printed that."""
+        assert self._process.stdout is not None
+        async with asyncio.timeout(SECONDS):
+            while text not in (await self._process.stdout.readline()).decode():
+                pass
 
     def interrupt(self) -> None:
         """Ctrl-C."""
@@ -97,7 +105,8 @@ async def test_a_run_leaves_numbers_and_a_report(stack: Stack, tmp_path: Path) -
     assert found["latency_ms"]["count"] == found["accepted"]["jobs"] > 0
     assert 0 < found["latency_ms"]["p50"] <= found["latency_ms"]["p99"] <= found["latency_ms"]["max"]
     assert found["corrected_ms"]["count"] >= found["latency_ms"]["count"]
-    assert sum(second["completed_per_second"] for second in found["series"]) == found["accepted"]["jobs"] + 1
+    completed = sum(second["completed_per_second"] * second["span"] for second in found["series"])
+    assert round(completed) == pytest.approx(found["accepted"]["jobs"] + 1, rel=0.01), "spans are rounded"
     assert found["check"]["drain_seconds"] >= 0
     text = report.read_text()
     assert text.count("<svg") == 4
@@ -195,6 +204,24 @@ async def test_ctrl_c_sums_up_and_checks_what_was_accepted(stack: Stack, tmp_pat
     assert (code, err) == (130, "")
     assert "accepted jobs are COMPLETED" in out
     assert found["check"]["statuses"] == {"COMPLETED": await stored(stack)}
+
+
+async def test_ctrl_c_ends_the_waiting_as_well(stack: Stack, tmp_path: Path) -> None:
+    """When everything is sent, it is the wait that one has had enough of: what is known by then is said."""
+    await stack.producer()
+    started = await Load.start(stack, tmp_path, "--count", "5")
+    await started.says("waiting for the jobs to end")
+    started.interrupt()
+    found = await started.found(130)
+    assert (found["check"]["statuses"], found["check"]["problem"]) == ({"PENDING": 6}, "interrupted")
+
+
+async def test_json_has_standard_output_for_itself(stack: Stack, tmp_path: Path) -> None:
+    """A program reads one, a person the other."""
+    await stack.up()
+    code, out, err = await (await Load.start(stack, tmp_path, "--count", "5", "--json", "-")).ended()
+    assert (code, orjson.loads(out)["accepted"]["jobs"]) == (0, 5)
+    assert "all 6 accepted jobs are COMPLETED" in err
 
 
 async def test_a_second_ctrl_c_ends_at_once(stack: Stack, tmp_path: Path) -> None:
