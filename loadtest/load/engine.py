@@ -39,7 +39,7 @@ class Engine:
         if not self._options.keep_alive:
             return
         for first in range(0, len(self._senders), CONNECT_AT_ONCE):
-            await asyncio.gather(*(sender.connect() for sender in self._senders[first : first + CONNECT_AT_ONCE]))
+            await asyncio.gather(*(sender.warm_up(self._timeout) for sender in self._senders[first : first + CONNECT_AT_ONCE]))
 
     async def run(self) -> None:
         """Send everything and wait for the answers, at most so long as one may take."""

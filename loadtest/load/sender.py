@@ -32,12 +32,22 @@ class Sender(asyncio.Protocol):
         self._reader = ResponseReader()
         self._request: Request | None = None
         self._connecting: asyncio.Task[None] | None = None
+        self._warm: asyncio.Future[None] | None = None
         self._due_at = self._sent_at = 0.0
         self.pace: Pace
 
     async def connect(self) -> None:
-        """Have a connection before the first request. Raises OSError."""
+        """Have a connection. Raises OSError."""
         await self._loop.create_connection(lambda: self, self._target.host, self._target.port)
+
+    async def warm_up(self, timeout: float) -> None:  # noqa: ASYNC109 - one bound for both steps
+        """Have a connection that the server has answered on; before that it may wait for seconds to be accepted. Raises OSError."""
+        async with asyncio.timeout(timeout):
+            await self.connect()
+            if self._transport is not None:
+                self._warm = self._loop.create_future()
+                self._transport.write(self._target.request("GET", "/livez"))
+                await self._warm
 
     def send(self, request: Request, due_at: float, now: float) -> None:
         """Send a request that should have gone out at `due_at`; connect first if need be."""
@@ -90,10 +100,13 @@ class Sender(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Whoever waits for an answer waits in vain."""
         self._transport = None
+        self._warmed_up()
         if self._request is not None:
             self._failed(LOST, str(exc or "the server closed it before it answered"))
 
     def _answered(self, response: Response, now: float) -> None:
+        if self._warmed_up():
+            return
         request, self._request = self._request, None
         if request is not None:
             self._meter.answered(response, request.job_count, self._due_at, self._sent_at, now)
@@ -102,7 +115,15 @@ class Sender(asyncio.Protocol):
         if request is not None:
             self.pace.free(self, min(response.retry_after, MOST_PAUSE_SECONDS) if response.retry_after else 0.0)
 
+    def _warmed_up(self) -> bool:
+        """Whether that was the answer to the first, empty question."""
+        warm, self._warm = self._warm, None
+        if warm is not None and not warm.done():
+            warm.set_result(None)
+        return warm is not None
+
     def _failed(self, kind: str, why: str) -> None:
+        self._warmed_up()
         request, self._request = self._request, None
         self._hang_up()
         if request is not None:
