@@ -108,6 +108,9 @@ def _options(told: argparse.Namespace, environment: Mapping[str, str], argv: Seq
     mix = told.mix or {told.type or NOOP: 1}
     if not all(map(is_type, mix)):
         raise ValueError(f"--type {told.type!r}: a type has no blank, comma or equals sign")
+    for file in (told.report, Path(told.json) if told.json not in {"", "-"} else None):
+        if file is not None and (file.is_dir() or not os.access(file.parent, os.W_OK)):
+            raise ValueError(f"{file} cannot be written")  # said now, not after the run
     key = told.api_key or environment.get("MILLSTREAM_API_KEY") or ""
     if not (key.isascii() and (key.isprintable())):
         raise ValueError("an API key has visible ASCII characters only")

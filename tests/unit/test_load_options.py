@@ -107,6 +107,8 @@ def test_payloads_have_the_size_that_was_asked_for() -> None:
         (("--payload-bytes", "5"), "bytes with an empty padding"),
         (("--api-key", "schlüssel"), "visible ASCII"),
         (("https://127.0.0.1",), "must be http"),
+        (("--report", "/nowhere/load.html"), "/nowhere/load.html cannot be written"),
+        (("--json", "/"), "/ cannot be written"),
         (("http://127.0.0.1:port",), "http://127.0.0.1:port"),
     ],
 )
