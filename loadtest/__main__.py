@@ -1,46 +1,65 @@
-"""`make loadtest`, `python -m loadtest`: POST jobs to a running millstream as fast as it takes them, and say how fast.
+"""`make loadtest`, `python -m loadtest`: put load on a running millstream, and check what became of the jobs. See docs/loadtest.md."""
 
-The default type `test.noop` exists where MILLSTREAM_TEST_TYPES=1.
-"""
-
-import argparse
+import asyncio
 import sys
 from collections.abc import Sequence
-from time import perf_counter
+from pathlib import Path
+from typing import Any
 
+import orjson
 import uvloop
 
-from loadtest.closed_loop import Tally, run
-from loadtest.http1 import Target
+from loadtest.load.api import AwayError, RefusedError
+from loadtest.load.engine import TooFewFilesError
+from loadtest.load.options import Options, parse
+from loadtest.load.page import page
+from loadtest.load.progress import progress_stream, shown_on
+from loadtest.load.result import exit_code, result
+from loadtest.load.session import Outcome, Session
+from loadtest.load.summary import summary
 
-NOOP = '{"type":"test.noop","payload":{}}'
+EX_UNAVAILABLE = 69  # sysexits.h
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Return 0, 1 when an answer was not 2xx, 69 when nobody listens."""
-    parser = argparse.ArgumentParser(prog="python -m loadtest", description=__doc__)
-    parser.add_argument("url", nargs="?", type=Target.parse, default="http://127.0.0.1:3000/jobs")
-    parser.add_argument("--connections", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=10.0)
-    parser.add_argument("--body", default=NOOP, help=f"of every request (default {NOOP})")
-    told = parser.parse_args(argv)
-    begin = perf_counter()
-    tally = Tally(begin=begin, until=begin + told.seconds)
+    """Run a load test and return its exit code: see the end of --help."""
+    options = parse(sys.argv[1:] if argv is None else argv)
     try:
-        uvloop.run(run(told.url, told.url.post(told.body.encode()), told.connections, tally))
-    except OSError as error:
-        print(f"nobody answers at {told.url.host}:{told.url.port}: {error}", file=sys.stderr)
-        return 69
-    print(_sentence(tally))
-    return 1 if tally.bad_count else 0
+        outcome = uvloop.run(_run(options))
+    except ValueError as error:
+        return _failed(2, error)
+    except TooFewFilesError as error:
+        return _failed(2, error)
+    except AwayError as error:
+        return _failed(EX_UNAVAILABLE, error)
+    except RefusedError as error:
+        return _failed(1, error)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return INTERRUPTED
+    return _told(options, result(outcome))
 
 
-def _sentence(tally: Tally) -> str:
-    result = tally.result()
-    speed = f"{result['count']:,} accepted, {result['rate']:,.0f} a second"
-    latency = f"p50 {result['p50_ms']:.1f} ms, p99 {result['p99_ms']:.1f} ms"
-    bad = f"\n{tally.bad_count:,} not accepted; the first: {tally.bad_example}" if tally.bad_count else ""
-    return f"{speed}; {latency}{bad}"
+async def _run(options: Options) -> Outcome:
+    return await Session(options, shown_on(progress_stream(options.json))).run()
+
+
+def _told(options: Options, found: dict[str, Any]) -> int:
+    """Say and write what was found; return the exit code."""
+    print(summary(found), file=progress_stream(options.json))
+    if options.report is not None:
+        options.report.write_text(page(found), encoding="utf-8")
+        print(f"report       {options.report.resolve().as_uri()}", file=progress_stream(options.json))
+    if options.json == "-":
+        sys.stdout.buffer.write(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    elif options.json:
+        Path(options.json).write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    return exit_code(found)
+
+
+def _failed(code: int, error: Exception) -> int:
+    print(f"loadtest: {error}", file=sys.stderr)
+    return code
 
 
 if __name__ == "__main__":

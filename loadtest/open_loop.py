@@ -9,48 +9,14 @@ import argparse
 import asyncio
 import sys
 import time
-from typing import cast
 
 import orjson
 import uvloop
 
-from loadtest.http1 import Response, ResponseReader, Target
+from loadtest.client import Client
+from loadtest.http1 import Target
 
 CONNECTIONS = 32
-ANSWER_SECONDS = 30.0
-
-
-class Client(asyncio.Protocol):
-    """A keep-alive connection that asks one thing at a time."""
-
-    def __init__(self) -> None:
-        self._reader = ResponseReader()
-        self._answer: asyncio.Future[Response] | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Keep the transport."""
-        self._transport = cast("asyncio.Transport", transport)
-
-    def data_received(self, data: bytes) -> None:
-        """Hand the answer over."""
-        for response in self._reader.feed(data):
-            if self._answer and not self._answer.done():
-                self._answer.set_result(response)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Whoever waits learns of it."""
-        if self._answer and not self._answer.done():
-            self._answer.set_exception(exc or ConnectionResetError("closed by the server"))
-
-    async def ask(self, request: bytes) -> Response:
-        """Send `request` and return its answer."""
-        self._answer = asyncio.get_running_loop().create_future()
-        self._transport.write(request)
-        return await asyncio.wait_for(self._answer, ANSWER_SECONDS)
-
-    def close(self) -> None:
-        """Hang up."""
-        self._transport.close()
 
 
 async def run(target: Target, request: bytes, rate: float, seconds: float) -> list[tuple[str, float]]:
