@@ -14,6 +14,6 @@ PEER = Peer(
     settings="RedisQueue, Worker with concurrency 50, ttl -1 (a finished job is not kept), uvloop, hiredis; "
     "max_concurrent_ops 64, 64 enqueue at a time (it has no bulk call)",
     makes_durable="nothing beyond Redis: a second of queued and finished jobs may be lost when it dies (AOF everysec); a job of a "
-    "worker that died is found by a sweep",
-    drain_jobs=6_000,
+    "worker that died is found by a sweep every minute and, with its default of one attempt, given up, not run again",
+    drain_jobs=4_500,
 )

@@ -12,6 +12,6 @@ PEER = Peer(
     script=Path(__file__).with_name("streaq_script.py"),
     settings="Worker with concurrency 50 (prefetch as many again), ttl 0 (no result is kept), uvloop; queued with enqueue_many",
     makes_durable="nothing beyond Redis: a second of queued and finished jobs may be lost when it dies (AOF everysec); it acks after "
-    "the run, so a job of a worker that died is claimed by another",
-    drain_jobs=4_000,
+    "the run, so a job of a worker that died is claimed by another after a minute",
+    drain_jobs=3_000,
 )
