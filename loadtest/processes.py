@@ -119,8 +119,16 @@ class Children:
 
 
 def resident_mb(child: Process) -> float:
-    """Return the resident memory of `child` in MB (10^6 bytes)."""
-    return float(psutil.Process(child.pid).memory_info().rss) / 1e6
+    """Return the resident memory of `child` in MB (10^6 bytes), and what its own children hold beyond what they share."""
+    process = psutil.Process(child.pid)
+    return float(process.memory_info().rss + sum(map(_unique_bytes, process.children(recursive=True)))) / 1e6
+
+
+def _unique_bytes(process: psutil.Process) -> int:
+    """Return 0 for a child that has just ended."""
+    with suppress(psutil.NoSuchProcess):
+        return int(process.memory_full_info().uss)
+    return 0
 
 
 def _end_group(child: subprocess.Popen[bytes]) -> None:

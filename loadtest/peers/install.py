@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from loadtest.peers.peer import Peer
 
 INSTALL_SECONDS = 300.0
+NEWEST_MINOR = 14  # of Python 3
 
 
 def npm(peer: "Peer", folder: Path, children: Children) -> list[str]:
@@ -31,19 +33,33 @@ def npm(peer: "Peer", folder: Path, children: Children) -> list[str]:
     return [node, _placed(peer, folder)]
 
 
-def venv(peer: "Peer", folder: Path, children: Children) -> list[str]:
-    """Install with pip into a virtual environment of our Python. Raises MeasureError with pip's own words."""
+def venv(peer: "Peer", folder: Path, children: Children, *, oldest: tuple[int, int] = (3, 11)) -> list[str]:
+    """Install with pip into a virtual environment of our Python, or of a newer one on PATH where `oldest` says so.
+
+    Raises MeasureError with pip's own words, or when there is no such Python.
+    """
     python = folder / "venv" / "bin" / "python"
     if not _is_installed(peer, folder):
         folder.mkdir(parents=True, exist_ok=True)
         wanted = [f"{name}=={version}" for name, version in peer.packages.items()]
         for argv in (
-            [sys.executable, "-m", "venv", "--clear", str(folder / "venv")],
+            [_interpreter(peer, oldest), "-m", "venv", "--clear", str(folder / "venv")],
             [str(python), "-m", "pip", "install", "-q", *wanted],
         ):
             children.run(f"{peer.name}-install", argv, os.environ, timeout_seconds=INSTALL_SECONDS)
         _mark(peer, folder)
     return [str(python), _placed(peer, folder)]
+
+
+def _interpreter(peer: "Peer", oldest: tuple[int, int]) -> str:
+    """Return our Python when it is new enough, else the next newer one on PATH that runs (a shim may be there without its Python)."""
+    if sys.version_info >= oldest:
+        return sys.executable
+    for minor in range(oldest[1], NEWEST_MINOR + 1):
+        found = shutil.which(f"python3.{minor}")
+        if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
+            return found
+    raise MeasureError(f"{peer.name}: wants Python {oldest[0]}.{oldest[1]} or newer, which is not on PATH")
 
 
 def _placed(peer: "Peer", folder: Path) -> str:

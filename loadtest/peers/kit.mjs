@@ -74,15 +74,21 @@ async function fill(client, count) {
 const submit = (client, seconds) => closedLoop(() => client.add(0), 1, IN_FLIGHT, seconds);
 const bulk = (client, seconds) => closedLoop(() => client.addMany(BULK_JOBS), BULK_JOBS, BULK_IN_FLIGHT, seconds);
 
-/** Each of `inFlight` callers makes its next call when its last one is done. */
+/**
+ * Each of `inFlight` callers makes its next call when its last one is done. A call counts with the share of it that lies in
+ * the counted time: a slow peer makes few bulk calls, whole ones would count by chance.
+ */
 async function closedLoop(call, jobs, inFlight, seconds) {
   const begin = now() + WARMUP_SECONDS;
   const end = begin + seconds;
   let calls = 0;
   await together(inFlight, async () => {
     while (now() < end) {
+      const since = now();
       await call();
-      if (now() > begin && now() <= end) calls += 1;
+      const until = now();
+      const within = Math.min(until, end) - Math.max(since, begin);
+      if (within > 0) calls += within / (until - since);
     }
   });
   return { rate: (calls * jobs) / seconds };

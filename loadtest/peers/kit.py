@@ -171,8 +171,9 @@ async def _closed_loop(call: Callable[[], Awaitable[None]], jobs: int, in_flight
 
     async def one() -> None:
         while not tally.is_over():
+            since = time.perf_counter()
             await call()
-            tally.done()
+            tally.done(since, time.perf_counter())
 
     await asyncio.gather(*(one() for _ in range(in_flight)))
     return tally.result()
@@ -183,8 +184,9 @@ def _blocking_loop(call: Callable[[], None], jobs: int, pool: ThreadPoolExecutor
 
     def one() -> None:
         while not tally.is_over():
+            since = time.perf_counter()
             call()
-            tally.done()
+            tally.done(since, time.perf_counter())
 
     for future in [pool.submit(one) for _ in range(threads)]:
         future.result()
@@ -192,19 +194,25 @@ def _blocking_loop(call: Callable[[], None], jobs: int, pool: ThreadPoolExecutor
 
 
 class _Tally:
-    """Counts the calls that end within the counted time, after the warm-up."""
+    """Counts calls in the counted time, after the warm-up.
+
+    A call counts with the share of it that lies within: a slow peer makes few bulk calls, whole ones would count by chance.
+    """
 
     def __init__(self, jobs: int, seconds: float) -> None:
         self._jobs, self._seconds = jobs, seconds
         self._begin = time.perf_counter() + WARMUP_SECONDS
-        self._calls = 0
+        self._end = self._begin + seconds
+        self._calls = 0.0
 
     def is_over(self) -> bool:
-        return time.perf_counter() > self._begin + self._seconds
+        return time.perf_counter() > self._end
 
-    def done(self) -> None:
-        if self._begin < time.perf_counter() <= self._begin + self._seconds:
-            self._calls += 1
+    def done(self, since: float, until: float) -> None:
+        """Count a call that ran from `since` to `until`, by the clock of time.perf_counter."""
+        within = min(until, self._end) - max(since, self._begin)
+        if within > 0:
+            self._calls += within / (until - since)
 
     def result(self) -> dict[str, float]:
         return {"rate": self._calls * self._jobs / self._seconds}

@@ -14,6 +14,18 @@ from loadtest.processes import Children, resident_mb
 from shared.embedded.folder import free_port
 
 LISTEN = "import socket, sys, signal; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); signal.pause()"
+PREFORK = """
+import os
+shared = b"x" * 30_000_000
+ready, tell = os.pipe()
+alive, hold = os.pipe()
+if not os.fork():
+    os.close(hold)
+    own = b"y" * 20_000_000
+    os.write(tell, b".")
+    os._exit(len(os.read(alive, 1)))  # when its parent ends
+os.read(ready, 1)
+"""
 DEAF = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + LISTEN
 
 
@@ -36,6 +48,14 @@ def test_a_server_is_up_when_it_listens_itself(children: Children) -> None:
         assert resident_mb(server) > 1
     with pytest.raises(MeasureError, match="does not listen"):
         children.wait_listening(servers[0], ports[1], timeout_seconds=0)
+
+
+def test_the_memory_of_a_prefork_worker_is_its_children_s_too(children: Children) -> None:
+    """What a child has made for itself counts; what it shares with its parent does not count twice."""
+    port = free_port()
+    server = children.start("prefork", python(PREFORK + LISTEN, port), os.environ)
+    children.wait_listening(server, port)
+    assert 50 < resident_mb(server) < 85
 
 
 def test_leaving_ends_what_ignores_sigterm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
