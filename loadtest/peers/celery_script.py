@@ -24,7 +24,7 @@ def noop(at: float) -> None:
 
 
 class Client:
-    """Queues jobs, each thread through a producer of Celery's pool."""
+    """Queues jobs, through a producer of Celery's pool."""
 
     def add(self, at: float) -> None:
         """Queue one."""
@@ -53,4 +53,4 @@ def work() -> None:
 
 
 if __name__ == "__main__":
-    run_blocking(client, work, threads=4, bulk_jobs=50)
+    run_blocking(client, work, bulk_jobs=50)

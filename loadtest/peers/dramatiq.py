@@ -14,5 +14,5 @@ PEER = Peer(
     "hiredis; queued one by one by 4 threads",
     makes_durable="nothing beyond Redis: a second of queued and finished jobs may be lost when it dies (AOF everysec); jobs are "
     "acknowledged after they ran, those of a dead worker run again after a minute",
-    drain_jobs=8_000,
+    drain_jobs=12_000,
 )

@@ -13,5 +13,5 @@ PEER = Peer(
     settings="consumer with 8 threads, results off, blocking pop, pickle, hiredis; queued one by one by 4 threads",
     makes_durable="nothing beyond Redis: a second of queued jobs may be lost when it dies (AOF everysec); a job leaves Redis "
     "when a worker takes it and is lost when that worker dies",
-    drain_jobs=8_000,
+    drain_jobs=9_000,
 )

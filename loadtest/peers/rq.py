@@ -11,8 +11,8 @@ PEER = Peer(
     install=venv,
     script=Path(__file__).with_name("rq_script.py"),
     settings="SimpleWorker, which runs jobs in its own process (the default Worker forks for each and takes five times the CPU "
-    "time), result_ttl 0, pickle, hiredis; queued with enqueue_many",
+    "time), result_ttl 0, pickle, hiredis; queued by 4 threads, many with enqueue_many",
     makes_durable="nothing beyond Redis: a second of queued and finished jobs may be lost when it dies (AOF everysec); a job "
     "whose worker dies is found again and counts as failed",
-    drain_jobs=500,
+    drain_jobs=800,
 )

@@ -68,4 +68,4 @@ def work() -> None:
 if __name__ == "__main__":
     import rq_script  # the module that the worker finds `noop` in, not a second copy of it
 
-    run_blocking(rq_script.client, rq_script.work)
+    run_blocking(rq_script.client, rq_script.work, threads=4)
