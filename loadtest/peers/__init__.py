@@ -14,13 +14,16 @@ The script finds its servers in REDIS_URL (a Redis database of its own) and DATA
 packages around itself: it is copied next to them. To add a peer write both and name the record in `known()`.
 """
 
+from importlib import import_module
+
 from loadtest.peers.peer import Installed, Peer
 
 __all__ = ["Installed", "Peer", "known"]
 
 
+_MODULES = ("bullmq", "arq", "saq", "streaq", "taskiq", "ardiq", "celery", "dramatiq", "rq", "huey")
+
+
 def known() -> list[Peer]:
     """Return every peer that there is an adapter for."""
-    from loadtest.peers import ardiq, arq, bullmq, saq, streaq, taskiq  # noqa: PLC0415 - the adapters import `Peer` from here
-
-    return [bullmq.PEER, arq.PEER, saq.PEER, streaq.PEER, taskiq.PEER, ardiq.PEER]
+    return [import_module(f"loadtest.peers.{name}").PEER for name in _MODULES]

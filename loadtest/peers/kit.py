@@ -119,8 +119,12 @@ def run_blocking(
     *,
     setup: Callable[[], Any] = lambda: None,
     threads: int = 1,
+    bulk_jobs: int = BULK_JOBS,
 ) -> None:
-    """Do the same for a peer without asyncio. `threads` that queue at a time: as many as make it fastest."""
+    """Do the same for a peer without asyncio. `threads` that queue at a time: as many as make it fastest.
+
+    `bulk_jobs`: how many a call of `bulk` queues. Fewer where they go one by one: of a long call, only a whole one would count.
+    """
     verb, *words = sys.argv[1:]
     if verb in {"setup", "work"}:
         {"setup": setup, "work": work}[verb]()
@@ -131,7 +135,7 @@ def run_blocking(
         calls: dict[str, Callable[[], Any]] = {
             "fill": lambda: asyncio.run(_fill(adapter, int(numbers[0]))),
             "submit": lambda: _blocking_loop(lambda: connected.add(0.0), 1, pool, threads, numbers[0]),
-            "bulk": lambda: _blocking_loop(lambda: connected.add_many(BULK_JOBS), BULK_JOBS, pool, threads, numbers[0]),
+            "bulk": lambda: _blocking_loop(lambda: connected.add_many(bulk_jobs), bulk_jobs, pool, threads, numbers[0]),
             "pace": lambda: asyncio.run(_pace(adapter, *numbers)),
         }
         _print(calls[verb]())
