@@ -63,7 +63,7 @@ def _measure(options: Options) -> dict[str, Any]:
 def _curve(curve: Curve, children: Children, amounts: Amounts) -> tuple[dict[str, Any], str]:
     """Measure one curve on servers of its own: what an earlier one left in the files of PostgreSQL must not slow it down."""
     try:
-        with _temporary() as folder, Stack(children, folder, SIZES, {}) as stack:
+        with _temporary() as folder, Stack(children, folder, SIZES, curve.settings) as stack:
             points = curve.measure(stack, amounts, _say)
     except Exception as error:  # noqa: BLE001 - a curve that cannot be measured is a finding, and the others can
         why = f"{type(error).__name__}: {error}"

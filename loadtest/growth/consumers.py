@@ -27,7 +27,8 @@ def _targets(points: Points) -> list[Target]:
 CONSUMERS = Curve(
     name="consumers",
     title="drain of the same jobs by more and more consumers",
-    method="As `queued`. All consumers start at the same moment; CPU us a job is that of all of them. Beyond as many as there are cores nothing can be won.",
+    method="As `queued`. All consumers start at the same moment; CPU us a job is that of all of them. More than there are cores "
+    "can win nothing.",
     measure=_measure,
     targets=_targets,
 )

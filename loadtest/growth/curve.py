@@ -1,7 +1,7 @@
 """What a curve is: something that grows, what is measured at each point, and what must not get worse."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from loadtest.growth.amounts import Amounts
@@ -40,3 +40,4 @@ class Curve:
     method: str
     measure: Callable[[Stack, Amounts, Say], Points]
     targets: Callable[[Points], list[Target]]
+    settings: Mapping[str, str] = field(default_factory=dict)  # of producer and consumer

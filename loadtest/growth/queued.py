@@ -69,8 +69,8 @@ def _targets(points: Points) -> list[Target]:
 QUEUED = Curve(
     name="queued",
     title="drain by one consumer, by how many jobs are queued when it starts",
-    method="Jobs that do nothing, submitted by POST /jobs/bulk. jobs/s: from the first finished_at to the last. Thirds: by the length of the "
-    "streams, equally many jobs each. CPU us a job: from the first settled job on, start-up left out. Sizes: while all wait.",
+    method="Jobs that do nothing, submitted by POST /jobs/bulk. jobs/s: from the first finished_at to the last. Thirds: by the length of "
+    "the streams, equally many jobs each. CPU us a job: from the first settled job on, start-up left out. Sizes: while all wait.",
     measure=_measure,
     targets=_targets,
 )

@@ -1,8 +1,9 @@
-"""What is read again and again while a curve is measured: queue, memory, sizes on disk. Each reading is cheap, so that it disturbs little."""
+"""What is read again and again while a curve is measured: queue, memory, sizes on disk. Cheap, so that it disturbs little."""
 
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from itertools import pairwise
 
 import psutil
 
@@ -25,7 +26,7 @@ def queue(stack: Stack) -> Sample:
 
 
 def memory(stack: Stack) -> Sample:
-    """Return the resident memory of producers and consumers together, what Valkey has, and what PostgreSQL's processes have for themselves."""
+    """Return the resident memory of producers, of consumers, what Valkey uses, and what PostgreSQL has beside its shared buffers."""
     return {
         "producer MB": sum(map(resident_mb, stack.producers)),
         "consumer MB": sum(map(resident_mb, stack.consumers)),
@@ -34,15 +35,15 @@ def memory(stack: Stack) -> Sample:
     }
 
 
-def disk(stack: Stack) -> Sample:
-    """Return the sizes of the tables and indexes that every job goes through, and the dead rows among the jobs."""
-    rows = {row["relname"]: float(row["mb"]) for row in stack.database.fetch(SIZES, list(RELATIONS))}
+def disk(stack: Stack, relations: Sequence[str] = RELATIONS) -> Sample:
+    """Return the sizes of tables and indexes, and the dead rows among the jobs."""
+    rows = {row["relname"]: float(row["mb"]) for row in stack.database.fetch(SIZES, list(relations))}
     [[dead]] = stack.database.fetch(DEAD)
-    return {f"{name} MB": rows[name] for name in RELATIONS} | {"dead rows": float(dead)}
+    return {f"{name} MB": rows[name] for name in relations} | {"dead rows": float(dead)}
 
 
 def follow(stack: Stack, read: Callable[[], Sample], is_over: Callable[[Sample], bool], *, every: float, within: float) -> list[Sample]:
-    """Read every so many seconds until it is over; return all readings. Raises MeasureError when that takes longer than `within` seconds."""
+    """Read every so many seconds until it is over; return all readings. Raises MeasureError when it is not `within` so many."""
     deadline = time.monotonic() + within
     readings = [read()]
     while not is_over(readings[-1]):
@@ -57,7 +58,7 @@ def follow(stack: Stack, read: Callable[[], Sample], is_over: Callable[[Sample],
 
 def moment_of(readings: Sequence[Sample], left: float) -> float:
     """Return when `left` jobs were still queued, between the two readings around it. Raises ValueError when there was no such moment."""
-    for before, after in zip(readings, readings[1:], strict=False):
+    for before, after in pairwise(readings):
         if before["queued"] >= left > after["queued"]:
             done = (before["queued"] - left) / (before["queued"] - after["queued"])
             return before["at"] + done * (after["at"] - before["at"])
@@ -71,7 +72,7 @@ def rates(readings: Sequence[Sample], parts: int) -> list[float]:
     bounds = [most - step * part for part in range(1, parts)]
     begin = max(reading["at"] for reading in readings if reading["queued"] == most)
     moments = [begin, *(moment_of(readings, left) for left in bounds), readings[-1]["at"]]
-    return [step / (end - start) for start, end in zip(moments, moments[1:], strict=False)]
+    return [step / (end - start) for start, end in pairwise(moments)]
 
 
 def _postmaster(stack: Stack) -> int:
@@ -80,7 +81,7 @@ def _postmaster(stack: Stack) -> int:
 
 
 def _own_mb(pid: int) -> float:
-    """Return what a process and its children have in memory and share with nobody: of all backends the shared buffers count once or not."""
+    """Return what a process and its children have in memory and share with nobody."""
     parent = psutil.Process(pid)
     return sum(map(_unshared, [parent, *parent.children()])) / 1e6
 

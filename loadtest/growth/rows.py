@@ -80,8 +80,8 @@ def _targets(points: Points) -> list[Target]:
 ROWS = Curve(
     name="rows",
     title="calls that read, with many finished jobs in the table",
-    method="Rows made by SQL: 98 % COMPLETED, 1 % dead-lettered, 1 % waiting, some cancelled, three types, four queues, over 29 days. Each call is made "
-    "once and then 50 times over one connection, one at a time.",
+    method="Rows made by SQL: 98 % COMPLETED, 1 % dead-lettered, 1 % waiting, some cancelled, three types, four queues, over 29 days. "
+    "Each call is made once and then 50 times over one connection, one at a time.",
     measure=_measure,
     targets=_targets,
 )

@@ -8,7 +8,11 @@ from loadtest.growth.rows_fill import SPAN_SECONDS
 from loadtest.stack import Stack
 from producer.cursor import encode
 
-NTH = "SELECT id::text FROM jobs WHERE id >= (lpad(to_hex((extract(epoch FROM now() - make_interval(secs => $1)) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid ORDER BY id LIMIT 1"
+NTH = """
+SELECT id::text FROM jobs
+WHERE id >= (lpad(to_hex((extract(epoch FROM now() - make_interval(secs => $1)) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
+ORDER BY id LIMIT 1
+"""
 OLDEST = "SELECT id::text FROM jobs WHERE type LIKE 'grow.%' AND status = $1::job_status ORDER BY id OFFSET 5 LIMIT 1"
 
 
