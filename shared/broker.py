@@ -166,9 +166,9 @@ class Broker:
                 places |= {letter.id: place.decode() for (letter, _), place in zip(chunk, placed, strict=True)}
         return places
 
-    async def dead(self) -> AsyncIterator[tuple[str, str, int]]:
-        """Every letter in the DLQ stream as (place, job id, attempts)."""
-        last = "-"
+    async def dead(self, after: str = "-") -> AsyncIterator[tuple[str, str, int]]:
+        """Every letter in the DLQ stream as (place, job id, attempts): all, or those behind a place or from a time in ms on."""
+        last = f"({after}" if "-" in after[1:] else after
         while True:
             with _translated():
                 page = await self.client.xrange(self.keys.dlq, last, "+", count=CHUNK)

@@ -33,6 +33,18 @@ FROM dead_letters JOIN jobs ON jobs.id = dead_letters.job_id
 WHERE dead_letters.entry_id IS NULL AND dead_letters.dead_at < now() - make_interval(secs => $1)
 ORDER BY dead_letters.dead_at LIMIT $2 FOR UPDATE OF dead_letters SKIP LOCKED;
 
+-- name: oldest_unplaced
+SELECT min(dead_at) FROM dead_letters WHERE entry_id IS NULL AND dead_at < now() - make_interval(secs => $1);
+
+-- name: note_places
+-- The number of attempts tells a letter from one of an earlier death of the same job.
+WITH free AS (
+    SELECT job_id, placed.entry_id FROM unnest($1::text[], $2::uuid[], $3::integer[]) AS placed (entry_id, job_id, attempts)
+    JOIN dead_letters USING (job_id) JOIN jobs ON jobs.id = job_id AND jobs.attempts = placed.attempts
+    WHERE dead_letters.entry_id IS NULL ORDER BY job_id FOR UPDATE OF dead_letters SKIP LOCKED
+)
+UPDATE dead_letters SET entry_id = free.entry_id FROM free WHERE dead_letters.job_id = free.job_id;
+
 -- name: place_letters
 -- Who is late does not win: a reconciler may have put the letter elsewhere, or the job was replayed. Returns the letters that are there now.
 UPDATE dead_letters SET entry_id = placed.entry_id FROM unnest($1::uuid[], $2::text[]) AS placed (job_id, entry_id)
