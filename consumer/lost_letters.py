@@ -33,7 +33,7 @@ class LostLetters:
                 return
 
     async def _note_places(self, after: str) -> str:
-        """Note letters that are in the stream behind this place, for a worker may have died after it had added one; return the last place."""
+        """Note letters that are in the stream behind this place: a worker may have died after it had added one. Return the last place."""
         page: list[tuple[str, str, int]] = []
         async for place, job_id, attempts in self._broker.dead(after):
             after = place

@@ -81,7 +81,7 @@ class DispatchStore:
         await self._database.fetch(SQL["set_epoch"], stream, epoch)
 
     async def fold_counts(self) -> None:
-        """Sum up the counters of older moves."""
+        """Sum up the counters of moves: until the next call there are no more of them than moves since, and a few a second."""
         await self._database.fetch(SQL["fold_counts"])
 
     async def forget_finished(self, retention_seconds: float, forget_letters: Callable[[list[str]], Awaitable[None]]) -> int:

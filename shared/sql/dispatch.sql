@@ -64,12 +64,17 @@ SELECT epoch FROM epochs WHERE stream = $1;
 INSERT INTO epochs (stream, epoch) VALUES ($1, $2) ON CONFLICT (stream) DO UPDATE SET epoch = excluded.epoch;
 
 -- name: fold_counts
--- Many small sums become one, but for those of the last minutes, which throughput is read from.
-WITH old AS (
-    DELETE FROM job_counts WHERE at < now() - interval '5 minutes' RETURNING queue, type, status, n
+-- Many small sums become few, for all who ask read all of them: one a second, which throughput is read from, and one of all that is older
+-- than it looks back. What came and what went stay apart there: jobs that are forgotten are no negative throughput.
+WITH folded AS (
+    DELETE FROM job_counts
+    WHERE (at < now() - interval '2 seconds' AND at <> date_trunc('second', at))
+       OR (at < now() - interval '70 seconds'
+           AND EXISTS (SELECT FROM job_counts WHERE at < now() - interval '70 seconds' AND at > '-infinity'))
+    RETURNING CASE WHEN at < now() - interval '70 seconds' THEN '-infinity' ELSE date_trunc('second', at) END AS moment, queue, type, status, n
 )
 INSERT INTO job_counts (at, queue, type, status, n)
-SELECT '-infinity', queue, type, status, sum(n) FROM old GROUP BY 2, 3, 4 HAVING sum(n) <> 0;
+SELECT moment, queue, type, status, sum(n) FROM folded GROUP BY 1, 2, 3, 4, (n > 0 AND moment > '-infinity') HAVING sum(n) <> 0;
 
 -- name: forget_finished
 -- Ids sort by age, so the primary key finds the old ones. Returns where their letters are in the DLQ stream.
