@@ -59,7 +59,7 @@ def follow(stack: Stack, read: Callable[[], Sample], is_over: Callable[[Sample],
 def moment_of(readings: Sequence[Sample], left: float) -> float:
     """Return when `left` jobs were still queued, between the two readings around it. Raises ValueError when there was no such moment."""
     for before, after in pairwise(readings):
-        if before["queued"] >= left > after["queued"]:
+        if before["queued"] > after["queued"] and before["queued"] >= left >= after["queued"]:
             done = (before["queued"] - left) / (before["queued"] - after["queued"])
             return before["at"] + done * (after["at"] - before["at"])
     raise ValueError(f"there were never {left:g} jobs left")
