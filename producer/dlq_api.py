@@ -111,8 +111,8 @@ class DlqApi:
 
     async def _forget(self, places: Places) -> None:
         known = [place for place in places.values() if place]
-        if len(known) < len(places):  # added, but not noted yet
-            known = [place async for place, job_id, _ in self._broker.dead() if job_id in places]
+        if unknown := {job_id for job_id, place in places.items() if not place}:  # added, but not noted yet
+            known += await self._broker.newest_places(unknown)
         await self._broker.forget_dead(known)
 
 
