@@ -3,11 +3,11 @@
 -- name: matching
 -- Ids in [$1, $2) of dead jobs that are wanted, oldest first. OFFSET 0: one look at a job by its id, for no more letters than it takes.
 SELECT job_id::text FROM dead_letters CROSS JOIN LATERAL (SELECT FROM jobs WHERE id = dead_letters.job_id AND {where} OFFSET 0) AS jobs
-WHERE job_id >= $1 AND job_id < $2 AND {chosen} ORDER BY job_id LIMIT $3;
+WHERE job_id >= $1 AND job_id < $2 AND {chosen} ORDER BY dead_letters.job_id LIMIT $3;
 
 -- name: milestone
 -- The id behind the next $3 letters; none, when there are fewer.
-SELECT job_id::text FROM dead_letters WHERE job_id >= $1 AND job_id < $2 ORDER BY job_id OFFSET $3 LIMIT 1;
+SELECT job_id::text FROM dead_letters WHERE job_id >= $1 AND job_id < $2 ORDER BY dead_letters.job_id OFFSET $3 LIMIT 1;
 
 -- name: lock_letters
 -- Of these jobs, those that still have a letter. Until the end of the transaction nobody else can replay or purge them.

@@ -31,11 +31,11 @@ SELECT * FROM jobs WHERE finished_at IS NULL AND id >= $1 AND id < $2 OFFSET 0
 SELECT * FROM jobs WHERE id >= $1 AND id < $2
 
 -- name: milestone
--- The id at the end of the next $3 jobs of `walk`; none, when there are fewer.
-SELECT id::text FROM jobs WHERE id >= $1 AND id < $2 ORDER BY id DESC OFFSET $3 - 1 LIMIT 1
+-- The id at the end of the next $3 jobs of `walk`; none, when there are fewer. `ORDER BY id` would mean the text, which no index orders.
+SELECT id::text FROM jobs WHERE id >= $1 AND id < $2 ORDER BY jobs.id DESC OFFSET $3 - 1 LIMIT 1
 
 -- name: milestone_dead
-SELECT job_id::text FROM dead_letters WHERE job_id >= $1 AND job_id < $2 ORDER BY job_id DESC OFFSET $3 - 1 LIMIT 1
+SELECT job_id::text FROM dead_letters WHERE job_id >= $1 AND job_id < $2 ORDER BY dead_letters.job_id DESC OFFSET $3 - 1 LIMIT 1
 
 -- name: open
 SELECT coalesce(sum(n), 0)::bigint FROM job_counts WHERE status IN ('SCHEDULED', 'PENDING', 'PROCESSING', 'RETRYING');

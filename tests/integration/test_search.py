@@ -4,9 +4,11 @@ import pytest
 
 from shared import dlq_store, job_search
 from shared.database import Database
+from shared.dlq_store import SQL as DLQ
 from shared.dlq_store import DlqStore
 from shared.ids import new_id
-from shared.job_filter import Filter
+from shared.job_filter import HIGHEST, LOWEST, Filter
+from shared.job_search import SQL as VIEWS
 from shared.job_search import Pace
 from shared.job_store import JobStore
 from shared.job_views import JobViews
@@ -122,6 +124,19 @@ async def test_large_jobs_end_a_searched_page_early(jobs: JobStore, views: JobVi
     pages = await _pages(views, Filter(type="test.noop"), limit=50)
     assert [job_id for page, _ in pages for job_id in page] == ids
     assert max(len(page) for page, _ in pages) <= 6
+
+
+async def test_ids_come_from_an_index_in_their_order(database: Database) -> None:
+    """Sorted by hand they would all have to be read: for a milestone, and for the oldest letters."""
+    await database.fetch("SET enable_seqscan = off")
+    await database.fetch("SET enable_bitmapscan = off")
+    matching = DLQ["matching"].format(where="true", chosen="true")
+    for query in (VIEWS["milestone"], VIEWS["milestone_dead"], DLQ["milestone"], matching):
+        await database.fetch(f"PREPARE asked (uuid, uuid, bigint) AS {query}")
+        plan = "\n".join(row[0] for row in await database.fetch(f"EXPLAIN EXECUTE asked ('{LOWEST}', '{HIGHEST}', 100)"))
+        await database.fetch("DEALLOCATE asked")
+        assert "Index" in plan
+        assert "Sort" not in plan, plan
 
 
 @pytest.mark.parametrize(
