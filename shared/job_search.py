@@ -96,8 +96,13 @@ async def _stretches(database: Database, wanted: Filter, way: str, within: tuple
 
 async def _page(database: Database, wanted: Filter, way: str, within: tuple[str, str], limit: int, most: int) -> list[Row]:
     where, args = conditions(wanted, first=5)
-    query = SQL["page"].format(columns=SQL["columns"], walk=SQL[f"walk{way}"], where=where)
-    return await database.fetch(query, *within, limit, most, *args)
+    return await database.fetch(page_query(way, where), *within, limit, most, *args)
+
+
+def page_query(way: str, where: str) -> str:
+    """Return the query of a page along one of the walks."""
+    order = "job_id" if way == "_dead" else "id"
+    return SQL["page"].format(columns=SQL["columns"], walk=SQL[f"walk{way}"], where=where, order=order)
 
 
 def _size(row: Row) -> int:

@@ -11,9 +11,9 @@ from producer.cursor import encode
 NTH = """
 SELECT id::text FROM jobs
 WHERE id >= (lpad(to_hex((extract(epoch FROM now() - make_interval(secs => $1)) * 1000)::bigint), 12, '0') || repeat('0', 20))::uuid
-ORDER BY id LIMIT 1
+ORDER BY jobs.id LIMIT 1
 """
-OLDEST = "SELECT id::text FROM jobs WHERE type LIKE 'grow.%' AND status = $1::job_status ORDER BY id OFFSET 5 LIMIT 1"
+OLDEST = "SELECT id::text FROM jobs WHERE type LIKE 'grow.%' AND status = $1::job_status ORDER BY jobs.id OFFSET 5 LIMIT 1"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ worker, cancel_requested, run_at, created_at, started_at, finished_at, updated_a
 SELECT {columns}, found FROM (
     SELECT *, count(*) OVER () AS found, sum(size) OVER (ORDER BY id DESC ROWS UNBOUNDED PRECEDING) - size AS before FROM (
         SELECT *, octet_length(payload::text) + coalesce(octet_length(result::text), 0) + coalesce(octet_length(progress::text), 0) AS size
-        FROM ({walk}) AS jobs WHERE {where} ORDER BY id DESC LIMIT $3
+        FROM ({walk}) AS jobs WHERE {where} ORDER BY {order} DESC LIMIT $3
     ) AS candidates
 ) AS jobs
 WHERE before < $4 ORDER BY id DESC;
@@ -20,7 +20,8 @@ WHERE before < $4 ORDER BY id DESC;
 SELECT * FROM jobs WHERE id >= $1 AND id < $2 ORDER BY id DESC OFFSET 0
 
 -- name: walk_dead
-SELECT jobs.* FROM dead_letters CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = dead_letters.job_id OFFSET 0) AS jobs
+-- In the order of job_id: that it is the id of the job, too, is nothing that the planner would see.
+SELECT jobs.*, job_id FROM dead_letters CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = dead_letters.job_id OFFSET 0) AS jobs
 WHERE job_id >= $1 AND job_id < $2 ORDER BY job_id DESC OFFSET 0
 
 -- name: walk_open

@@ -1,5 +1,7 @@
 """Lists of what no index leads to: bounded in time, honest about it, and complete when one goes on."""
 
+import re
+
 import pytest
 
 from shared import dlq_store, job_search
@@ -9,7 +11,7 @@ from shared.dlq_store import DlqStore
 from shared.ids import new_id
 from shared.job_filter import HIGHEST, LOWEST, Filter
 from shared.job_search import SQL as VIEWS
-from shared.job_search import Pace
+from shared.job_search import Pace, page_query
 from shared.job_store import JobStore
 from shared.job_views import JobViews
 from shared.lease_store import LeaseStore
@@ -137,6 +139,17 @@ async def test_ids_come_from_an_index_in_their_order(database: Database) -> None
         await database.fetch("DEALLOCATE asked")
         assert "Index" in plan
         assert "Sort" not in plan, plan
+
+
+async def test_a_page_of_dead_jobs_looks_at_no_others(jobs: JobStore, leases: LeaseStore, database: Database, settings: Settings) -> None:
+    """Five of three hundred, and one more to know whether there are more."""
+    await _buried(jobs, leases, settings, await _submitted(jobs, 300))
+    await database.fetch("ANALYZE jobs, dead_letters")
+    await database.fetch(f"PREPARE asked (uuid, uuid, bigint, bigint) AS {page_query('_dead', 'true')}")
+    asked = f"EXPLAIN (ANALYZE, TIMING OFF) EXECUTE asked ('{LOWEST}', '{HIGHEST}', 6, 1000000)"
+    plan = "\n".join(row[0] for row in await database.fetch(asked))
+    looked_up = [int(loops) for loops in re.findall(r"jobs_pkey on jobs.*loops=(\d+)", plan)]
+    assert looked_up == [6], plan
 
 
 @pytest.mark.parametrize(
