@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec.structs import replace
 
 from shared.database import Database
-from shared.job_filter import Filter, bounds, conditions
+from shared.job_filter import Filter, bounds, conditions, narrow
 from shared.job_search import FIRST_STRETCH, SECONDS, Pace
 from shared.models import Replayed
 from shared.queries import load
@@ -35,7 +35,7 @@ class DlqStore:
 
     async def _search(self, wanted: Filter, limit: int, seconds: float) -> tuple[list[str], bool]:
         (low, high), pace, found = bounds(wanted), Pace(FIRST_STRETCH, seconds), list[str]()
-        if wanted.ids is not None:  # they lead to their letters themselves
+        if wanted.ids is not None or not narrow(wanted):  # nothing is looked at in vain
             return await self._matching_within(wanted, (low, high), limit), True
         while length := pace.stretch():
             milestone = await self._database.fetch_value(SQL["milestone"], low, high, length)
@@ -49,7 +49,7 @@ class DlqStore:
         ids, others = wanted.ids, replace(wanted, ids=None)
         where, args = conditions(others, first=4)
         chosen = "true" if ids is None else f"job_id = ANY(${4 + len(args)}::uuid[])"
-        query = SQL["matching"].format(where=where, chosen=chosen)
+        query = SQL["matching"].format(wanted=SQL["wanted"].format(where=where) if args else "", chosen=chosen)
         return [row[0] for row in await self._database.fetch(query, *within, limit, *args, *([] if ids is None else [ids]))]
 
     async def replay(self, ids: Sequence[str]) -> list[Replayed]:

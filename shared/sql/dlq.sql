@@ -1,9 +1,12 @@
 -- The dead-letter queue as a whole: what is done to many letters at a time.
 
 -- name: matching
--- Ids in [$1, $2) of dead jobs that are wanted, oldest first. OFFSET 0: one look at a job by its id, for no more letters than it takes.
-SELECT job_id::text FROM dead_letters CROSS JOIN LATERAL (SELECT FROM jobs WHERE id = dead_letters.job_id AND {where} OFFSET 0) AS jobs
-WHERE job_id >= $1 AND job_id < $2 AND {chosen} ORDER BY dead_letters.job_id LIMIT $3;
+-- Ids in [$1, $2) of dead jobs that are wanted, oldest first.
+SELECT job_id::text FROM dead_letters {wanted} WHERE job_id >= $1 AND job_id < $2 AND {chosen} ORDER BY dead_letters.job_id LIMIT $3;
+
+-- name: wanted
+-- OFFSET 0: one look at a job by its id, for no more letters than it takes.
+CROSS JOIN LATERAL (SELECT FROM jobs WHERE id = dead_letters.job_id AND {where} OFFSET 0) AS jobs
 
 -- name: milestone
 -- The id behind the next $3 letters; none, when there are fewer.

@@ -114,6 +114,7 @@ async def test_a_preview_may_break_off_but_what_acts_does_not(
     assert await letters.preview(Filter(queue="rare"), 50) == ([], False)
     assert await letters.preview(Filter(queue="rare", ids=[*rare[:1], *dead]), 50) == (rare[:1], True)
     assert await letters.preview(Filter(queue="default"), 3) == (dead[:3], False)
+    assert await letters.preview(Filter(), 50) == (dead + rare, True), "all of them: no job is looked at"
     assert await letters.matching(Filter(queue="rare"), 50) == rare
     assert await letters.matching(Filter(ids=[rare[1], dead[0]]), 50) == [dead[0], rare[1]]
 
@@ -132,7 +133,7 @@ async def test_ids_come_from_an_index_in_their_order(database: Database) -> None
     """Sorted by hand they would all have to be read: for a milestone, and for the oldest letters."""
     await database.fetch("SET enable_seqscan = off")
     await database.fetch("SET enable_bitmapscan = off")
-    matching = DLQ["matching"].format(where="true", chosen="true")
+    matching = DLQ["matching"].format(wanted=DLQ["wanted"].format(where="true"), chosen="true")
     for query in (VIEWS["milestone"], VIEWS["milestone_dead"], DLQ["milestone"], matching):
         await database.fetch(f"PREPARE asked (uuid, uuid, bigint) AS {query}")
         plan = "\n".join(row[0] for row in await database.fetch(f"EXPLAIN EXECUTE asked ('{LOWEST}', '{HIGHEST}', 100)"))
