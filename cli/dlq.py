@@ -58,7 +58,7 @@ def _body(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _page(found: dict[str, Any]) -> str:
-    text = show.records(COLUMNS, found["jobs"], empty="(no dead jobs)")
+    text = show.records(COLUMNS, found["jobs"], empty="(none so far)" if found["partial"] else "(no dead jobs)")
     return f"{text}\nmore: --cursor {found['next_cursor']}" if found["next_cursor"] else text
 
 

@@ -72,7 +72,7 @@ def list_jobs(args: argparse.Namespace) -> int:
 
 def page(found: dict[str, Any]) -> str:
     """Put a page of jobs into words."""
-    text = show.records(COLUMNS, found["jobs"], empty="(no jobs)")
+    text = show.records(COLUMNS, found["jobs"], empty="(none so far)" if found["partial"] else "(no jobs)")
     return f"{text}\nmore: --cursor {found['next_cursor']}" if found["next_cursor"] else text
 
 

@@ -1,4 +1,4 @@
-"""Keeps house: sums up counters, forgets what is older than the retention."""
+"""Keeps house: forgets what is older than the retention. Counters are summed up more often, see `FOLD_EVERY_SECONDS`."""
 
 from consumer.artifact_sweep import ArtifactSweep
 from shared.artifact_store import ArtifactStore
@@ -8,6 +8,7 @@ from shared.lease_store import LeaseStore
 from shared.settings import Settings
 
 EVERY_SECONDS = 60.0
+FOLD_EVERY_SECONDS = 5.0  # of the counters alone: whoever asks for statistics reads those of all moves since
 DAY_SECONDS = 86_400
 
 

@@ -9,13 +9,13 @@ import secrets
 import time
 from datetime import datetime, timedelta
 
+from consumer.lost_letters import LostLetters
 from consumer.triage import Triage
 from shared import metrics, probe
 from shared.broker import Broker, GroupMissingError
 from shared.dispatch_store import HORIZON_SECONDS, PAGE, DispatchStore
 from shared.lease_store import LeaseStore
 from shared.log import get_log
-from shared.models import Letter
 
 log = get_log()
 
@@ -33,6 +33,7 @@ class Reconciler:
         self._leases = leases
         self._broker = broker
         self._triage = triage
+        self._letters = LostLetters(dispatch, broker)
         self._horizon: datetime | None = None  # what becomes due until then is in the ZSET
         self._orphans_sought_at: float | None = None  # by the monotonic clock; None: never, so whoever died long ago is unknown
 
@@ -54,7 +55,7 @@ class Reconciler:
         if await self._broker.has_no_dead() and await self._dispatch.any_placed():
             log.warning("rebuilding_dead_letters")
             await self._rebuild_letters()
-        await self._publish_letters(MARGIN_SECONDS)
+        await self._letters.publish(MARGIN_SECONDS)
 
     # Redis has lost something that we put there
 
@@ -85,7 +86,7 @@ class Reconciler:
 
     async def _rebuild_letters(self) -> None:
         await self._dispatch.unplace_letters()
-        await self._publish_letters(0)
+        await self._letters.publish(0)
 
     # Entries that are missing
 
@@ -122,24 +123,3 @@ class Reconciler:
                 if not await self._triage.reclaim(ids) or len(ids) < PAGE:
                     break
         self._orphans_sought_at = now
-
-    # Letters that are missing in the DLQ
-
-    async def _publish_letters(self, older_than: float) -> None:
-        while await self._publish_page_of_letters(older_than) == PAGE:
-            pass
-
-    async def _publish_page_of_letters(self, older_than: float) -> int:
-        async with self._dispatch.unplaced_letters(older_than) as (letters, placing):
-            if letters:
-                places = await self._places_of(letters)
-                missing = [(letter, None) for letter in letters if letter.id not in places]
-                places |= await self._broker.bury(missing)
-                await placing.place(list(places), list(places.values()))
-                log.warning("letters_published", count=len(missing))
-        return len(letters)
-
-    async def _places_of(self, letters: list[Letter]) -> dict[str, str]:
-        """A worker may have died after it had added the letter and before it had noted where."""
-        wanted = {(letter.id, letter.attempts) for letter in letters}
-        return {job_id: place async for place, job_id, attempts in self._broker.dead() if (job_id, attempts) in wanted}

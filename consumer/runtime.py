@@ -106,6 +106,8 @@ class Consumer:
             "janitor": (janitor.EVERY_SECONDS, janitor.Janitor(settings, dispatch, leases, broker).step),
         }
         chosen = {name: step for name, step in steps.items() if name in self._roles}
+        if "janitor" in self._roles:
+            chosen["counts"] = (janitor.FOLD_EVERY_SECONDS, dispatch.fold_counts)
         chosen["queues"] = (QUEUES_EVERY_SECONDS, self._queues.refresh)
         chosen["catalog"] = (CATALOG_EVERY_SECONDS, self._publish_types)
         if self.worker is not None:

@@ -52,6 +52,19 @@ class Database:
 
         return asyncio.run(call())
 
+    def fetch_after(self, setting: str, sql: str, *values: Any) -> list[asyncpg.Record]:
+        """Run one statement in a session that has made a setting before."""
+
+        async def call() -> list[asyncpg.Record]:
+            connection = await asyncpg.connect(self.url, timeout=10)
+            try:
+                await connection.execute(setting)
+                return await connection.fetch(sql, *values)
+            finally:
+                await connection.close()
+
+        return asyncio.run(call())
+
     def recreate(self, name: str) -> "Database":
         """Drop the database `name` if there is one, create it empty, and return it."""
         self.fetch(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')

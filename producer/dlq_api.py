@@ -17,7 +17,8 @@ from shared.broker import Broker
 from shared.dlq_store import DlqStore, Places
 from shared.errors import BrokerUnavailableError
 from shared.ids import parse_id
-from shared.job_views import Filter, JobViews
+from shared.job_filter import Filter
+from shared.job_views import JobViews
 from shared.lifecycle import Status
 from shared.log import get_log
 from shared.models import Moment
@@ -93,10 +94,13 @@ class DlqApi:
         return _told("purged", letters, ids, done, more=more)
 
     async def _matching(self, request: web.Request) -> tuple[Letters, list[str], bool]:
-        """The body, the ids that it means, and whether there are more beyond its limit."""
+        """The body, the ids that it means, and whether there are, or for a dry run may be, more of them."""
         letters = decoded(_letters, await json_body(request))
-        found = await self._letters.matching(_filter(letters), letters.limit + 1)
-        return letters, found[: letters.limit], len(found) > letters.limit
+        if letters.dry_run:
+            found, complete = await self._letters.preview(_filter(letters), letters.limit + 1)
+        else:
+            found, complete = await self._letters.matching(_filter(letters), letters.limit + 1), True
+        return letters, found[: letters.limit], len(found) > letters.limit or not complete
 
     async def _forget_stale(self, places: Places) -> None:
         """The jobs run again whether or not Redis is there."""
@@ -107,8 +111,8 @@ class DlqApi:
 
     async def _forget(self, places: Places) -> None:
         known = [place for place in places.values() if place]
-        if len(known) < len(places):  # added, but not noted yet
-            known = [place async for place, job_id, _ in self._broker.dead() if job_id in places]
+        if unknown := {job_id for job_id, place in places.items() if not place}:  # added, but not noted yet
+            known += await self._broker.newest_places(unknown)
         await self._broker.forget_dead(known)
 
 

@@ -8,7 +8,8 @@ import msgspec
 
 from producer import cursor
 from producer.problems import invalid
-from shared.job_views import Filter, Page
+from shared.job_filter import Filter
+from shared.job_views import Page
 from shared.keys import PRIORITIES
 
 MOST_LISTED = 1000
@@ -18,7 +19,7 @@ FILTERS = ("status", "type", "queue", "priority", "tag", "q", "created_after", "
 
 def page_body(page: Page) -> dict[str, Any]:
     """Return the page as clients see it."""
-    return {"jobs": page.jobs, "next_cursor": cursor.encode(page.jobs[-1].id) if page.more else None}
+    return {"jobs": page.jobs, "next_cursor": cursor.encode(page.last_id) if page.last_id else None, "partial": page.partial}
 
 
 def wanted(query: Any, allowed: Sequence[str] = FILTERS) -> tuple[Filter, int]:

@@ -93,7 +93,9 @@ SCHEMAS: dict[str, Schema] = {
     ),
     "Receipt": _object({"id": _ID, "type": _TEXT, "status": _STATUS, "queue": _TEXT, "priority": _PRIORITY}),
     "BulkReceipt": _object({"ids": _IDS, "count": _COUNT}),
-    "JobPage": _object({"jobs": {"type": "array", "items": _ref("JobView")}, "next_cursor": {"type": ["string", "null"]}}),
+    "JobPage": _object(
+        {"jobs": {"type": "array", "items": _ref("JobView")}, "next_cursor": {"type": ["string", "null"]}, "partial": _FLAG}
+    ),
     "JobStatus": _object({"id": _ID, "type": _TEXT, "status": _STATUS, "attempts": _COUNT, "failures": _COUNT, "max_attempts": _COUNT}),
     "Effects": _object({"id": _ID, "effects": _MAPS}),
     "Artifacts": _object({"id": _ID, "artifacts": _MAPS}),

@@ -3,7 +3,7 @@
 Many ids go in one script call instead of a pipeline of single commands: redis-py spends its time on packing and parsing.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from itertools import groupby
@@ -23,6 +23,7 @@ from shared.models import Due, Entry, Letter, Portion
 T = TypeVar("T")
 
 CHUNK = 1000  # ids in one script call: Redis serves others in between
+NEWEST_CHUNKS = 5
 TIMEOUT_SECONDS = 5.0
 REAPER = "reaper"  # the consumer that takes over entries; one name for all reapers, so that no worker mistakes them for its own
 
@@ -166,9 +167,9 @@ class Broker:
                 places |= {letter.id: place.decode() for (letter, _), place in zip(chunk, placed, strict=True)}
         return places
 
-    async def dead(self) -> AsyncIterator[tuple[str, str, int]]:
-        """Every letter in the DLQ stream as (place, job id, attempts)."""
-        last = "-"
+    async def dead(self, after: str = "-") -> AsyncIterator[tuple[str, str, int]]:
+        """Every letter in the DLQ stream as (place, job id, attempts): all, or those behind a place or from a time in ms on."""
+        last = f"({after}" if "-" in after[1:] else after
         while True:
             with _translated():
                 page = await self.client.xrange(self.keys.dlq, last, "+", count=CHUNK)
@@ -181,6 +182,19 @@ class Broker:
             if len(page) < CHUNK:
                 return
             last = f"({page[-1][0].decode()}"
+
+    async def newest_places(self, job_ids: Collection[str]) -> list[str]:
+        """Places of these jobs' letters among the newest few thousand: one whose place is not noted yet has only just been added."""
+        places: list[str] = []
+        last = "+"
+        for _ in range(NEWEST_CHUNKS):
+            with _translated():
+                page = await self.client.xrevrange(self.keys.dlq, last, "-", count=CHUNK)
+            places += [place.decode() for place, fields in page if fields.get(b"id", b"").decode("utf-8", "replace") in job_ids]
+            if len(page) < CHUNK or len(places) >= len(job_ids):
+                break
+            last = f"({page[-1][0].decode()}"
+        return places
 
     async def has_no_dead(self) -> bool:
         """Whether there is no DLQ stream at all: none was ever made, or it is lost."""

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 from datetime import datetime
 
 from shared.database import Database, Transaction
-from shared.ids import floor_id
+from shared.ids import floor_id, parse_id
 from shared.keys import split_lane
 from shared.models import Due, Letter
 from shared.queries import load
@@ -48,6 +48,17 @@ class DispatchStore:
             rows = await transaction.fetch(SQL["unplaced_letters"], older_than, PAGE)
             yield [Letter(*row) for row in rows], Placing(transaction)
 
+    async def oldest_unplaced(self, older_than: float) -> datetime | None:
+        """Return when the oldest letter died that is not known to be in the DLQ stream; None without one."""
+        when: datetime | None = await self._database.fetch_value(SQL["oldest_unplaced"], older_than)
+        return when
+
+    async def note_places(self, found: Sequence[tuple[str, str, int]]) -> None:
+        """Note (place, job id, attempts) of letters that are in the DLQ stream, where no place is known and no rival is at work."""
+        known = [(place, known_id, attempts) for place, job_id, attempts in found if (known_id := parse_id(job_id))]
+        if known:
+            await self._database.fetch(SQL["note_places"], *map(list, zip(*known, strict=True)))
+
     async def place_letters(self, entry_ids: dict[str, str]) -> set[str]:
         """Note where the letters of these jobs are in the DLQ stream; return the jobs whose letters had no other place."""
         return {row[0] for row in await self._database.fetch(SQL["place_letters"], list(entry_ids), list(entry_ids.values()))}
@@ -70,7 +81,7 @@ class DispatchStore:
         await self._database.fetch(SQL["set_epoch"], stream, epoch)
 
     async def fold_counts(self) -> None:
-        """Sum up the counters of older moves."""
+        """Sum up the counters of moves: until the next call there are no more of them than moves since, and a few a second."""
         await self._database.fetch(SQL["fold_counts"])
 
     async def forget_finished(self, retention_seconds: float, forget_letters: Callable[[list[str]], Awaitable[None]]) -> int:

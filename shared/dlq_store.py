@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from msgspec.structs import replace
 
 from shared.database import Database
-from shared.job_views import Filter, conditions
-from shared.lifecycle import Status
+from shared.job_filter import Filter, bounds, conditions, narrow
+from shared.job_search import FIRST_STRETCH, SECONDS, Pace
 from shared.models import Replayed
 from shared.queries import load
 
@@ -26,9 +26,31 @@ class DlqStore:
         self._database = database
 
     async def matching(self, wanted: Filter, limit: int) -> list[str]:
-        """Return the ids of up to `limit` dead jobs, oldest first."""
-        where, args = conditions(replace(wanted, status=[Status.FAILED]))
-        return [row[0] for row in await self._database.fetch(SQL["matching"].format(where=where, limit=len(args) + 1), *args, limit)]
+        """Return the ids of up to `limit` dead jobs, oldest first, however many letters have to be looked at."""
+        return (await self._search(wanted, limit, float("inf")))[0]
+
+    async def preview(self, wanted: Filter, limit: int) -> tuple[list[str], bool]:
+        """The same for who only looks: return what was found in a short time, and whether that is all that there is."""
+        return await self._search(wanted, limit, SECONDS)
+
+    async def _search(self, wanted: Filter, limit: int, seconds: float) -> tuple[list[str], bool]:
+        (low, high), pace, found = bounds(wanted), Pace(FIRST_STRETCH, seconds), list[str]()
+        if wanted.ids is not None or not narrow(wanted):  # nothing is looked at in vain
+            return await self._matching_within(wanted, (low, high), limit), True
+        while length := pace.stretch():
+            milestone = await self._database.fetch_value(SQL["milestone"], low, high, length)
+            found += await self._matching_within(wanted, (low, milestone or high), limit - len(found))
+            if milestone is None or len(found) == limit:
+                return found, milestone is None and len(found) < limit
+            low = milestone
+        return found, False
+
+    async def _matching_within(self, wanted: Filter, within: tuple[str, str], limit: int) -> list[str]:
+        ids, others = wanted.ids, replace(wanted, ids=None)
+        where, args = conditions(others, first=4)
+        chosen = "true" if ids is None else f"job_id = ANY(${4 + len(args)}::uuid[])"
+        query = SQL["matching"].format(wanted=SQL["wanted"].format(where=where) if args else "", chosen=chosen)
+        return [row[0] for row in await self._database.fetch(query, *within, limit, *args, *([] if ids is None else [ids]))]
 
     async def replay(self, ids: Sequence[str]) -> list[Replayed]:
         """Run those of these jobs again that are dead now. One that somebody has replayed and cancelled meanwhile stays cancelled."""

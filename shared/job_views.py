@@ -1,21 +1,20 @@
 """What people ask about jobs (shared/sql/views.sql): one typed method a question."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 import msgspec
 
 from shared.database import Database, Databases, Row
-from shared.ids import floor_id
-from shared.lifecycle import TERMINAL, Status
-from shared.models import Moment, RawJson
+from shared.job_filter import Filter
+from shared.job_search import search
+from shared.lifecycle import Status
+from shared.models import RawJson
 from shared.queries import load
 
 SQL = load("views")
-MOST_PAGE_BYTES = 8 * 1024 * 1024
-CLOCK_SKEW_SECONDS = 3600.0  # ids are made by producers' clocks, created_at by PostgreSQL's
 
 
 class JobView(msgspec.Struct, frozen=True):
@@ -59,30 +58,12 @@ class AttemptView(msgspec.Struct, frozen=True):
     traceback: str | None
 
 
-class Filter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which jobs; None means any. `before_id`: only jobs with smaller ids, which is how pages go on."""
-
-    status: Sequence[Status] | None = None
-    type: str | None = None
-    queue: str | None = None
-    priority: str | None = None
-    tag: str | None = None
-    q: str | None = None  # text within type, error or payload
-    created_after: Moment | None = None
-    created_before: Moment | None = None
-    schedule: str | None = None
-    reason: str | None = None
-    dead_after: Moment | None = None  # of dead-lettered jobs; the end of others counts, too
-    dead_before: Moment | None = None
-    ids: Sequence[str] | None = None
-    before_id: str | None = None
-
-
 class Page(msgspec.Struct, frozen=True):
-    """Some jobs, and whether there are more behind them."""
+    """Some jobs, newest first."""
 
     jobs: list[JobView]
-    more: bool
+    last_id: str | None  # where the next page goes on: only jobs with smaller ids; None: nothing more is to be found
+    partial: bool  # the search was broken off when its time was up: the page may be short, even empty, although there are more
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -91,24 +72,6 @@ class Counts(msgspec.Struct, frozen=True):
     by_status: dict[str, int]
     by_queue: dict[str, dict[str, int]]
     by_type: dict[str, dict[str, int]]
-
-
-_CONDITIONS = {
-    "status": "status = ANY({}::job_status[])",
-    "type": "type = {}",
-    "queue": "queue = {}",
-    "priority": "priority = {}::job_priority",
-    "tag": "{} = ANY(tags)",
-    "q": "position(lower({}) IN lower(concat_ws(' ', type, error, payload::text))) > 0",
-    "created_after": "created_at >= {}",
-    "created_before": "created_at < {}",
-    "schedule": "id IN (SELECT job_id FROM schedule_runs WHERE schedule = {})",
-    "reason": "reason = {}",
-    "dead_after": "finished_at >= {}",
-    "dead_before": "finished_at < {}",
-    "ids": "id = ANY({}::uuid[])",
-    "before_id": "id < {}::uuid",
-}
 
 
 class JobViews:
@@ -127,12 +90,12 @@ class JobViews:
         return [AttemptView(*row) for row in await self._any().fetch(SQL["attempts"], job_id)]
 
     async def page(self, wanted: Filter, limit: int) -> Page:
-        """Return up to `limit` jobs, newest first. A page of some MiB ends early: large jobs must not fill our memory."""
-        where, args = conditions(wanted)
-        query = SQL["page"].format(columns=SQL["columns"], where=where, limit=len(args) + 1, most=len(args) + 2)
-        rows = await self._any().fetch(query, *args, limit + 1, MOST_PAGE_BYTES)
-        jobs = [_view(row) for row in rows[:limit]]
-        return Page(jobs, more=bool(rows) and rows[0]["found"] > len(jobs))
+        """Return up to `limit` jobs, newest first. A page of some MiB ends early: large jobs must not fill our memory.
+
+        What no index leads to is searched for stretch by stretch, from the newest on, until the page is full or the time is up.
+        """
+        rows = await search(self._any(), wanted, limit)
+        return Page([_view(row) for row in rows.found], rows.last_id, rows.partial)
 
     async def counts(self) -> Counts:
         """Return how many jobs there are."""
@@ -167,31 +130,6 @@ class JobViews:
 
     def _any(self) -> Database:
         return self._databases.any()
-
-
-def conditions(wanted: Filter) -> tuple[str, list[Any]]:
-    """Return an SQL condition over `jobs` that finds what is wanted, and its arguments from $1 on."""
-    found, args = ["true"], []
-    for name, condition in _CONDITIONS.items():
-        value = getattr(wanted, name)
-        if value is not None:
-            args.append(value)
-            found.append(condition.format(f"${len(args)}"))
-    return " AND ".join(found + _shortcuts(wanted)), args
-
-
-def _shortcuts(wanted: Filter) -> list[str]:
-    """Conditions that follow from the others and that an index can serve: ids sort by age, open jobs and dead ones have their own."""
-    extra = []
-    if wanted.created_after is not None:
-        extra.append(f"id >= '{floor_id(wanted.created_after.timestamp() - CLOCK_SKEW_SECONDS)}'")
-    if wanted.created_before is not None:
-        extra.append(f"id < '{floor_id(wanted.created_before.timestamp() + CLOCK_SKEW_SECONDS)}'")
-    if wanted.status is not None and not TERMINAL & set(wanted.status):
-        extra.append("finished_at IS NULL")
-    if wanted.status is not None and set(wanted.status) == {Status.FAILED}:
-        extra.append("id IN (SELECT job_id FROM dead_letters)")
-    return extra
 
 
 def _raw(value: RawJson | None) -> msgspec.Raw | None:

@@ -21,9 +21,13 @@ WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND
 ORDER BY run_at, id LIMIT $6;
 
 -- name: orphans
--- Running under a lease that is dead.
-SELECT jobs.id::text FROM jobs LEFT JOIN leases ON leases.id = jobs.lease_id
-WHERE jobs.finished_at IS NULL AND jobs.status = 'PROCESSING' AND (leases.id IS NULL OR leases.dead_at IS NOT NULL)
+-- Running under a lease that is dead. What runs has been due for longest, so it comes first in the index; the sums say when that is all,
+-- and the jobs that wait behind it, however many, are not looked at.
+WITH running AS (
+    SELECT id, lease_id FROM jobs WHERE finished_at IS NULL AND status = 'PROCESSING'
+    LIMIT (SELECT coalesce(sum(n), 0) FROM job_counts WHERE status = 'PROCESSING')
+)
+SELECT running.id::text FROM running LEFT JOIN leases ON leases.id = running.lease_id WHERE leases.id IS NULL OR leases.dead_at IS NOT NULL
 LIMIT $1;
 
 -- name: unplaced_letters
@@ -32,6 +36,18 @@ SELECT jobs.id::text, type, coalesce(reason, '') AS reason, coalesce(error, '') 
 FROM dead_letters JOIN jobs ON jobs.id = dead_letters.job_id
 WHERE dead_letters.entry_id IS NULL AND dead_letters.dead_at < now() - make_interval(secs => $1)
 ORDER BY dead_letters.dead_at LIMIT $2 FOR UPDATE OF dead_letters SKIP LOCKED;
+
+-- name: oldest_unplaced
+SELECT min(dead_at) FROM dead_letters WHERE entry_id IS NULL AND dead_at < now() - make_interval(secs => $1);
+
+-- name: note_places
+-- The number of attempts tells a letter from one of an earlier death of the same job.
+WITH free AS (
+    SELECT job_id, placed.entry_id FROM unnest($1::text[], $2::uuid[], $3::integer[]) AS placed (entry_id, job_id, attempts)
+    JOIN dead_letters USING (job_id) JOIN jobs ON jobs.id = job_id AND jobs.attempts = placed.attempts
+    WHERE dead_letters.entry_id IS NULL ORDER BY job_id FOR UPDATE OF dead_letters SKIP LOCKED
+)
+UPDATE dead_letters SET entry_id = free.entry_id FROM free WHERE dead_letters.job_id = free.job_id;
 
 -- name: place_letters
 -- Who is late does not win: a reconciler may have put the letter elsewhere, or the job was replayed. Returns the letters that are there now.
@@ -52,12 +68,17 @@ SELECT epoch FROM epochs WHERE stream = $1;
 INSERT INTO epochs (stream, epoch) VALUES ($1, $2) ON CONFLICT (stream) DO UPDATE SET epoch = excluded.epoch;
 
 -- name: fold_counts
--- Many small sums become one, but for those of the last minutes, which throughput is read from.
-WITH old AS (
-    DELETE FROM job_counts WHERE at < now() - interval '5 minutes' RETURNING queue, type, status, n
+-- Many small sums become few, for all who ask read all of them: one a second, which throughput is read from, and one of all that is older
+-- than it looks back. What came and what went stay apart there: jobs that are forgotten are no negative throughput.
+WITH folded AS (
+    DELETE FROM job_counts
+    WHERE (at < now() - interval '2 seconds' AND at <> date_trunc('second', at))
+       OR (at < now() - interval '70 seconds'
+           AND EXISTS (SELECT FROM job_counts WHERE at < now() - interval '70 seconds' AND at > '-infinity'))
+    RETURNING CASE WHEN at < now() - interval '70 seconds' THEN '-infinity' ELSE date_trunc('second', at) END AS moment, queue, type, status, n
 )
 INSERT INTO job_counts (at, queue, type, status, n)
-SELECT '-infinity', queue, type, status, sum(n) FROM old GROUP BY 2, 3, 4 HAVING sum(n) <> 0;
+SELECT moment, queue, type, status, sum(n) FROM folded GROUP BY 1, 2, 3, 4, (n > 0 AND moment > '-infinity') HAVING sum(n) <> 0;
 
 -- name: forget_finished
 -- Ids sort by age, so the primary key finds the old ones. Returns where their letters are in the DLQ stream.

@@ -10,10 +10,36 @@ worker, cancel_requested, run_at, created_at, started_at, finished_at, updated_a
 SELECT {columns}, found FROM (
     SELECT *, count(*) OVER () AS found, sum(size) OVER (ORDER BY id DESC ROWS UNBOUNDED PRECEDING) - size AS before FROM (
         SELECT *, octet_length(payload::text) + coalesce(octet_length(result::text), 0) + coalesce(octet_length(progress::text), 0) AS size
-        FROM jobs WHERE {where} ORDER BY id DESC LIMIT ${limit}
+        FROM ({walk}) AS jobs WHERE {where} ORDER BY {order} DESC LIMIT $3
     ) AS candidates
 ) AS jobs
-WHERE before < ${most} ORDER BY id DESC;
+WHERE before < $4 ORDER BY id DESC;
+
+-- name: walk
+-- Four ways through the jobs with ids in [$1, $2). OFFSET 0: what is asked beyond must not tempt the planner to leave the way.
+SELECT * FROM jobs WHERE id >= $1 AND id < $2 ORDER BY id DESC OFFSET 0
+
+-- name: walk_dead
+-- In the order of job_id: that it is the id of the job, too, is nothing that the planner would see.
+SELECT jobs.*, job_id FROM dead_letters CROSS JOIN LATERAL (SELECT * FROM jobs WHERE id = dead_letters.job_id OFFSET 0) AS jobs
+WHERE job_id >= $1 AND job_id < $2 ORDER BY job_id DESC OFFSET 0
+
+-- name: walk_open
+SELECT * FROM jobs WHERE finished_at IS NULL AND id >= $1 AND id < $2 OFFSET 0
+
+-- name: walk_any
+-- The planner's own way.
+SELECT * FROM jobs WHERE id >= $1 AND id < $2
+
+-- name: milestone
+-- The id at the end of the next $3 jobs of `walk`; none, when there are fewer. `ORDER BY id` would mean the text, which no index orders.
+SELECT id::text FROM jobs WHERE id >= $1 AND id < $2 ORDER BY jobs.id DESC OFFSET $3 - 1 LIMIT 1
+
+-- name: milestone_dead
+SELECT job_id::text FROM dead_letters WHERE job_id >= $1 AND job_id < $2 ORDER BY dead_letters.job_id DESC OFFSET $3 - 1 LIMIT 1
+
+-- name: open
+SELECT coalesce(sum(n), 0)::bigint FROM job_counts WHERE status IN ('SCHEDULED', 'PENDING', 'PROCESSING', 'RETRYING');
 
 -- name: attempts
 -- The lost ones from the history, then the one that is running or won.

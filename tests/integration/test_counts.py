@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import aiohttp
@@ -27,7 +28,7 @@ from shared.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.make import TYPES, open_lease
 
-EVENTS = (*MOVES, "defer", "fold", "forget", "delete")
+EVENTS = (*MOVES, "defer", "fold", "fold soon", "forget", "delete")
 Step = tuple[str, list[int]]
 steps = st.lists(
     st.tuples(st.sampled_from(EVENTS), st.lists(st.integers(0, 7), min_size=1, max_size=8, unique=True)), min_size=5, max_size=25
@@ -82,8 +83,10 @@ class Table:
                 await self.jobs.expire(ids)
             case "defer":
                 await self.jobs.defer(ids, 0.0)
-            case "fold":
-                await self.database.fetch("UPDATE job_counts SET at = at - interval '1 hour'")
+            case "fold" | "fold soon":
+                await self.database.fetch(
+                    "UPDATE job_counts SET at = at - $1::interval", timedelta(seconds=3600 if event == "fold" else 10)
+                )
                 await self.janitor.step()
             case "forget":
                 await self.database.fetch("UPDATE jobs SET finished_at = finished_at - interval '99 days' WHERE id = ANY($1::uuid[])", ids)

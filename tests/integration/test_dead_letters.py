@@ -1,12 +1,15 @@
 """The DLQ stream is a copy of the table dead_letters: it can always be rebuilt, and never holds a letter twice."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
+from consumer import lost_letters
 from consumer.reconciler import Reconciler
 from consumer.triage import Triage
-from shared import probe
+from shared import broker as broker_module
+from shared import dispatch_store, probe
 from shared.broker import Broker
 from shared.database import Database
 from shared.dispatch_store import DispatchStore
@@ -72,6 +75,37 @@ async def test_a_lost_dlq_is_rebuilt_equal_to_the_table(desk: Desk, database: Da
             assert found["error"] == letter.error
             assert found["when"] == letter.dead_at.isoformat()
             assert (found["type"], found["reason"], found["attempts"]) == ("test.noop", "attempts_spent", "1")
+
+
+async def test_a_rebuild_reads_no_letter_again_and_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many pages there are: what the stream holds is read once, and so is what each page adds."""
+    monkeypatch.setattr(lost_letters, "PAGE", 5)
+    monkeypatch.setattr(dispatch_store, "PAGE", 5)
+    letters = await desk.dead(42)
+    read: list[str] = []
+
+    async def dead(after: str = "-") -> AsyncIterator[tuple[str, str, int]]:
+        async for letter in Broker.dead(desk.broker, after):
+            read.append(letter[0])
+            yield letter
+
+    monkeypatch.setattr(desk.broker, "dead", dead)
+    await desk.broker.client.delete(*desk.broker.keys.all())
+    await desk.reconciler.step()
+    monkeypatch.undo()
+    assert sorted(job_id for job_id, _ in await desk.in_stream()) == sorted(letters)
+    assert len(read) == len(set(read)) == 40, "all but the last page, which nobody looks for"
+
+
+async def test_a_letter_without_a_place_is_looked_for_among_the_newest(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replay does not read a stream of a hundred thousand letters: what is not noted yet was added a moment ago."""
+    monkeypatch.setattr(broker_module, "CHUNK", 3)
+    monkeypatch.setattr(broker_module, "NEWEST_CHUNKS", 2)
+    letters = await desk.dead(10)
+    places = await desk.broker.bury([(letter, None) for letter in letters.values()])
+    oldest_first = sorted(places, key=lambda job_id: tuple(map(int, places[job_id].split("-"))))
+    for job_ids, found in ((oldest_first[-1:], oldest_first[-1:]), (oldest_first[3:6], oldest_first[4:6]), (oldest_first[:1], [])):
+        assert sorted(await desk.broker.newest_places(set(job_ids))) == sorted(places[job_id] for job_id in found)
 
 
 async def test_a_letter_that_was_never_published_is(desk: Desk, database: Database) -> None:

@@ -65,6 +65,29 @@ async def test_finished_jobs_are_forgotten_after_their_retention(
     assert (await broker.depths())["dlq"] == 0
 
 
+async def test_counters_are_few_however_many_moves_there_were(
+    dispatch: DispatchStore, database: Database, jobs: JobStore, leases: LeaseStore, views: JobViews, settings: Settings
+) -> None:
+    """One a second and kind of move; throughput is what it was, also when jobs that it counted are forgotten meanwhile."""
+    lease = await open_lease(leases, settings)
+    for _ in range(20):
+        job_id, attempt = await running(jobs, lease)
+        await jobs.succeed([(job_id, attempt, b"null")], lease.id)
+    await database.fetch("DELETE FROM jobs WHERE id IN (SELECT id FROM jobs LIMIT 15)")
+    await database.fetch("UPDATE job_counts SET at = date_trunc('second', at) - interval '10.5 seconds'")
+    many = await database.fetch_value("SELECT count(*) FROM job_counts")
+    before = await views.counts()
+    for _ in range(2):
+        await dispatch.fold_counts()
+        few = await database.fetch("SELECT at, status::text, n > 0 FROM job_counts")
+        assert len(few) <= 6 * len({row["at"] for row in few}) <= 18 < many
+        assert await views.completed_per_minute() == 20
+        assert await views.counts() == before
+    await database.fetch("UPDATE job_counts SET at = at - interval '70 seconds'")
+    await dispatch.fold_counts()
+    assert [tuple(row) for row in await database.fetch("SELECT status::text, n FROM job_counts")] == [("COMPLETED", 5)]
+
+
 async def test_more_than_a_page_is_forgotten_in_one_round(janitor: Janitor, database: Database) -> None:
     """Deleting goes in pages until nothing old is left."""
     await database.fetch(

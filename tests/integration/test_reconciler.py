@@ -1,5 +1,6 @@
 """Redis may lose anything at any time: what is open in PostgreSQL comes back, once, and nothing else does."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from consumer.triage import Triage
 from shared import probe
 from shared.broker import Broker
 from shared.database import Database
+from shared.dispatch_store import SQL as DISPATCH
 from shared.dispatch_store import DispatchStore
 from shared.ids import new_id
 from shared.job_store import JobStore
@@ -190,6 +192,22 @@ async def test_an_orphan_is_reclaimed_however_long_its_worker_has_been_dead(
     assert (await in_streams(broker))["normal"] == [job_id]
     [claimed] = await jobs.claim([job_id], await open_lease(leases, settings), TYPES)
     assert claimed.attempt == 2
+
+
+async def test_whoever_looks_for_orphans_does_not_read_the_backlog(
+    jobs: JobStore, leases: LeaseStore, database: Database, settings: Settings
+) -> None:
+    """Two jobs run under a dead lease, and ten thousand wait behind them."""
+    lease = await open_lease(leases, settings)
+    orphans = {(await running(jobs, lease))[0] for _ in range(2)}
+    await database.fetch("INSERT INTO jobs (id, type) SELECT new_job_id(), 'test.noop' FROM generate_series(1, 10000)")
+    await database.fetch("UPDATE leases SET dead_at = now() WHERE id = $1", lease.id)
+    await database.fetch("ANALYZE jobs")
+    assert {row[0] for row in await database.fetch(DISPATCH["orphans"], 1000)} == orphans
+    await database.fetch(f"PREPARE asked (bigint) AS {DISPATCH['orphans']}")
+    plan = "\n".join(row[0] for row in await database.fetch("EXPLAIN (ANALYZE) EXECUTE asked (1000)"))
+    passed = sum(int(found) for found in re.findall(r"Rows Removed by Filter: (\d+)", plan))
+    assert passed < 200, plan
 
 
 async def test_flushall_under_a_working_stack_loses_no_job_and_runs_none_twice(stage: Stage, tmp_path: Path) -> None:
