@@ -39,13 +39,13 @@ profile: $(VENV)/.dev ## show where the CPU time of a job goes
 growth: $(VENV)/.dev ## measure what jobs cost as their number grows
 	@exec $(BIN)/python -m loadtest.growth $(ARGS)
 
-loadtest: $(VENV)/.run ## put load on the running service
+loadtest: $(VENV)/.run ## put load on the running service and check every job; ARGS="--rate 2000 --report load.html"
 	@exec $(BIN)/python -m loadtest $(ARGS)
 
 lock: $(VENV)/.dev ## choose the newest versions that fit and write them down
 	@$(PIP) uv
-	@$(LOCK) --upgrade --extra embedded --extra handlers -o constraints.txt pyproject.toml
-	@$(LOCK) --upgrade --extra embedded --extra handlers --extra dev -c constraints.txt -o constraints-dev.txt pyproject.toml
+	@$(LOCK) --upgrade --extra embedded --extra handlers --extra load -o constraints.txt pyproject.toml
+	@$(LOCK) --upgrade --extra embedded --extra handlers --extra load --extra dev -c constraints.txt -o constraints-dev.txt pyproject.toml
 	@$(LOCK) --upgrade --extra handlers -c constraints.txt -o constraints-image.txt pyproject.toml
 	@echo 'hatchling>=1.27' | $(LOCK) --upgrade -o constraints-build.txt -
 
