@@ -13,11 +13,12 @@ from typing import Any, TypeVar
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from shared.errors import BrokerUnavailableError
 from shared.ids import parse_id
 from shared.keys import DEFAULT_QUEUE, PRIORITIES, Keys, lane_name, lanes_of, member, split_lane
+from shared.line import Line
 from shared.models import Due, Entry, Letter, Portion
 
 T = TypeVar("T")
@@ -59,6 +60,7 @@ class Broker:
         self.lanes = lanes_of([DEFAULT_QUEUE])  # those that exist; whoever reads the table `queues` keeps it up to date
         self._group = group
         self.client = connect(url, timeout=timeout)
+        self._line = Line(self.client, timeout)
         self._scripts = {
             item.name.removesuffix(".lua"): self.client.register_script(item.read_text(encoding="utf-8"))
             for item in (files("shared") / "lua").iterdir()
@@ -67,6 +69,7 @@ class Broker:
 
     async def close(self) -> None:
         """Close the connections."""
+        await self._line.close()
         await self.client.aclose()
 
     async def publish(self, jobs: Iterable[tuple[str, str]]) -> None:
@@ -296,8 +299,12 @@ class Broker:
             await self.client.ping()
 
     async def _run(self, script: str, keys: Sequence[str], args: Sequence[str | int]) -> Any:
+        source = self._scripts[script]
         with _translated():
-            return await self._scripts[script](keys=keys, args=args)
+            try:
+                return await self._line.call("EVALSHA", source.sha, len(keys), *keys, *args)
+            except NoScriptError:  # a server that has just started
+                return await self._line.call("EVAL", source.script, len(keys), *keys, *args)
 
     async def _postpone(self, stream: str, triples: Sequence[tuple[str, float, str]]) -> None:
         for chunk in _chunks(triples):
