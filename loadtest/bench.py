@@ -1,7 +1,7 @@
 """The side-by-side benchmark: `make bench`, or `python -m loadtest.bench --rounds 3 --only drain1,submit`.
 
 It starts PostgreSQL and Valkey of its own in a temporary folder, measures millstream and its peers on them in
-alternating rounds, prints medians and writes them to `.bench/results.json`. Logs of all that it starts: `.bench/logs/`.
+alternating rounds, prints medians and writes them to `.bench/results.json`, a table and a chart beside it. Logs of all that it starts: `.bench/logs/`.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import orjson
 
-from loadtest import fairness, machine, report, targets
+from loadtest import fairness, machine, report, summary, targets
 from loadtest.errors import MeasureError
 from loadtest.figures import Bench, Figure
 from loadtest.options import Options, parse
@@ -116,6 +116,7 @@ def _has_failed(result: dict[str, Any]) -> bool:
 def _write(file: Path, result: dict[str, Any]) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS))
+    summary.write(result, file)
 
 
 def _say(line: str) -> None:
