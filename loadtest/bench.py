@@ -1,7 +1,8 @@
 """The side-by-side benchmark: `make bench`, or `python -m loadtest.bench --rounds 3 --only drain1,submit`.
 
 It starts PostgreSQL and Valkey of its own in a temporary folder, measures millstream and its peers on them in
-alternating rounds, prints medians and writes them to `.bench/results.json`, a table and a chart beside it. Logs of all that it starts: `.bench/logs/`.
+alternating rounds, prints medians and writes them to `.bench/results.json`, a table and a chart beside it. Logs of all that
+it starts: `.bench/logs/`.
 """
 
 import shutil
