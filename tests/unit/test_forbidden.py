@@ -103,5 +103,6 @@ def test_every_batch_of_ids_is_sorted() -> None:
     text = OURS["shared/job_store.py"]
     calls = re.findall(r"fetch\(SQL\[[^\]]+\], (\w+)", text)
     assert calls
-    assert set(calls) <= {"sorted", "ids", "job_id", "keys"}, "keys are only read"
+    assert set(calls) <= {"sorted", "ids", "job_id", "keys", "_rows"}, "keys are only read"
+    assert "_encode(sorted(jobs" in text, "_rows sorts"
     assert len(re.findall(r"zip\(\*sorted\(", text)) == len(re.findall(r"zip\(\*", text))
