@@ -21,6 +21,6 @@ __all__ = ["Installed", "Peer", "known"]
 
 def known() -> list[Peer]:
     """Return every peer that there is an adapter for."""
-    from loadtest.peers import arq, bullmq  # noqa: PLC0415 - the adapters import `Peer` from here
+    from loadtest.peers import arq, awa, bullmq, graphile_worker, pg_boss, procrastinate  # noqa: PLC0415 - the adapters import `Peer` from here
 
-    return [bullmq.PEER, arq.PEER]
+    return [bullmq.PEER, arq.PEER, graphile_worker.PEER, pg_boss.PEER, procrastinate.PEER, awa.PEER]
