@@ -1,20 +1,19 @@
 """awa (see loadtest/peers/__init__.py), run in its own environment: ours is not there."""
 
 import asyncio
-import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import uvloop
-from awa import AsyncClient
+from awa import AsyncClient, Job
 
 from loadtest.peers.kit import Reporter, run
 
-T = json.loads(os.environ.get("TRY", "{}"))
 QUEUE = "bench"
+CONCURRENCY = 300
+QUEUING_CONNECTIONS = 4
 
 
 @dataclass
@@ -40,45 +39,42 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(connections: int) -> AsyncIterator[AsyncClient]:
-    awa = AsyncClient(os.environ["DATABASE_URL"], connections)
-    yield awa
-    await awa.close()
-
-
-@asynccontextmanager
 async def client() -> AsyncIterator[Client]:
     """Connect."""
-    async with connected(T.get("max", 10)) as awa:
+    async with AsyncClient(os.environ["DATABASE_URL"], QUEUING_CONNECTIONS) as awa:
         yield Client(awa)
 
 
+async def start(awa: AsyncClient, handler: Callable[[Job], Awaitable[None]]) -> None:
+    """Start a worker."""
+    awa.task(Noop, queue=QUEUE)(handler)
+    await awa.start([(QUEUE, CONCURRENCY)])
+
+
 async def setup() -> None:
-    """Create the schema. The first worker that starts on an empty one chooses the storage engine: let that be before jobs come."""
-    async with connected(10) as awa:
+    """Create the schema. The first worker on an empty one chooses the fast storage; once there are jobs none does."""
+
+    async def never(_job: Job) -> None:
+        pass
+
+    async with AsyncClient(os.environ["DATABASE_URL"]) as awa:
         await awa.migrate()
-
-        @awa.task(Noop, queue=QUEUE)
-        async def noop(job: Any) -> None:
-            """Never runs."""
-
-        await awa.start([(QUEUE, 1)])
+        await start(awa, never)
         await awa.shutdown()
 
 
 async def work() -> None:
     """Run a worker for ever."""
     reporter = Reporter()
-    async with connected(T.get("wmax", 10)) as awa:
 
-        @awa.task(Noop, queue=QUEUE)
-        async def noop(job: Any) -> None:
-            reporter.started(job.args.at)
-            reporter.settled()
+    async def noop(job: Job) -> None:
+        reporter.started(job.args.at)
+        reporter.settled()  # its Rust half writes the end, in batches, and tells Python nothing of it
 
-        await awa.start([{"name": QUEUE, "max_workers": T.get("c", 100), **T.get("q", {})}], **T.get("start", {}))
+    async with AsyncClient(os.environ["DATABASE_URL"]) as awa:
+        await start(awa, noop)
         await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
-    run(client, work, setup=setup, runner=asyncio.run if T.get("asyncio") else uvloop.run)
+    run(client, work, setup=setup, runner=uvloop.run)
