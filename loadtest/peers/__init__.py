@@ -21,7 +21,10 @@ from loadtest.peers.peer import Installed, Peer
 __all__ = ["Installed", "Peer", "known"]
 
 
-_MODULES = ("bullmq", "arq", "saq", "streaq", "taskiq", "ardiq", "celery", "dramatiq", "rq", "huey")
+_MODULES = (
+    *("bullmq", "graphile_worker", "pg_boss"),
+    *("arq", "saq", "streaq", "taskiq", "ardiq", "celery", "dramatiq", "rq", "huey", "procrastinate", "awa"),
+)
 
 
 def known() -> list[Peer]:

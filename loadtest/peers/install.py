@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 import sys
@@ -19,18 +20,22 @@ NEWEST_MINOR = 14  # of Python 3
 
 
 def npm(peer: "Peer", folder: Path, children: Children) -> list[str]:
-    """Install with npm, without a lock file and without install scripts. Raises MeasureError with npm's own words."""
+    """Install with npm, without a lock file and without install scripts. Raises MeasureError with npm's own words.
+
+    A peer that names `node` among its packages runs on that version, whatever the machine has; the others on the machine's.
+    """
     node = shutil.which("node")
     if node is None:
         raise MeasureError(f"{peer.name}: wants node, which is not on this machine")
     if not _is_installed(peer, folder):
         folder.mkdir(parents=True, exist_ok=True)
-        manifest = {"name": f"bench-{peer.name}", "private": True, "dependencies": dict(peer.packages)}
+        manifest = {"name": f"bench-{peer.name}", "private": True, "dependencies": _dependencies(peer)}
         (folder / "package.json").write_text(json.dumps(manifest))
         argv = ["npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--omit=dev"]
         children.run(f"{peer.name}-install", [*argv, "--prefix", str(folder)], os.environ, timeout_seconds=INSTALL_SECONDS)
         _mark(peer, folder)
-    return [node, _placed(peer, folder)]
+    own = folder / "node_modules" / "node" / "bin" / "node"
+    return [str(own) if "node" in peer.packages else node, _placed(peer, folder)]
 
 
 def venv(peer: "Peer", folder: Path, children: Children, *, oldest: tuple[int, int] = (3, 11)) -> list[str]:
@@ -60,6 +65,15 @@ def _interpreter(peer: "Peer", oldest: tuple[int, int]) -> str:
         if found and subprocess.run([found, "-c", ""], capture_output=True, check=False).returncode == 0:
             return found
     raise MeasureError(f"{peer.name}: wants Python {oldest[0]}.{oldest[1]} or newer, which is not on PATH")
+
+
+def _dependencies(peer: "Peer") -> dict[str, str]:
+    """Return what npm is to install. The package `node` gets its binary by an install script: take the one that has it inside."""
+    architecture = {"x86_64": "x64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    wanted = dict(peer.packages)
+    if "node" in wanted:
+        wanted["node"] = f"npm:node-{sys.platform}-{architecture}@{wanted['node']}"
+    return wanted
 
 
 def _placed(peer: "Peer", folder: Path) -> str:
