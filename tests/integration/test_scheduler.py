@@ -322,7 +322,7 @@ async def test_a_long_count_is_cut_into_pieces(clockwork: Clockwork, scheduler: 
 async def test_large_payloads_are_caught_up(clockwork: Clockwork, scheduler: Scheduler) -> None:
     """What many ticks need is more than one statement may carry."""
     payload = b'{"text": "' + b"x" * 1_000_000 + b'"}'
-    await clockwork.put("large", every=60, misfire="catch_up(40)", job={"payload": payload})
+    await clockwork.put("large", every=60, misfire="catch_up(40)", job={"payload": Raw(payload)})
     await clockwork.pass_by("large", hours=1)
     await scheduler.step()
     assert len(await clockwork.jobs()) == 40

@@ -1,6 +1,7 @@
 """Lists of what no index leads to: bounded in time, honest about it, and complete when one goes on."""
 
 import re
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ from shared.lease_store import LeaseStore
 from shared.lifecycle import Status
 from shared.models import NewJob
 from shared.settings import Settings
-from tests.support.make import open_lease
+from tests.support.make import open_lease, raw
 
 STRETCH = 10
 
@@ -33,9 +34,9 @@ def no_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job_search, "FIRST_STRETCH_OF_TEXT", STRETCH)
 
 
-async def _submitted(jobs: JobStore, count: int, **fields: object) -> list[str]:
+async def _submitted(jobs: JobStore, count: int, **fields: Any) -> list[str]:
     """Return the ids of new jobs, oldest first."""
-    made = [NewJob(**{"id": new_id(), "type": "test.noop", "payload": b"{}"} | fields) for _ in range(count)]  # type: ignore[arg-type]
+    made = [NewJob(**raw({"id": new_id(), "type": "test.noop", "payload": b"{}"} | fields)) for _ in range(count)]
     await jobs.submit(made)
     return [job.id for job in made]
 
@@ -60,7 +61,7 @@ async def _pages(views: JobViews, wanted: Filter, limit: int) -> list[tuple[list
 @pytest.mark.usefixtures("no_time")
 async def test_a_rare_job_is_found_page_by_page(jobs: JobStore, views: JobViews) -> None:
     """Each page looks at one stretch and says that it ended early; what is oldest comes last, nothing twice."""
-    rare = await _submitted(jobs, 2, tags=b'["rare"]', payload=b'{"text": "a needle"}')
+    rare = await _submitted(jobs, 2, tags=["rare"], payload=b'{"text": "a needle"}')
     await _submitted(jobs, 3 * STRETCH - 1)
     for wanted in (Filter(tag="rare"), Filter(q="NEEDLE")):
         pages = await _pages(views, wanted, limit=50)
@@ -94,7 +95,7 @@ async def test_a_filtered_dead_letter_queue_is_read_letter_by_letter(
     jobs: JobStore, leases: LeaseStore, views: JobViews, settings: Settings
 ) -> None:
     """Jobs that are not dead cost nothing there: a stretch is so many letters, not so many jobs."""
-    rare = await _submitted(jobs, 1, tags=b'["rare"]')
+    rare = await _submitted(jobs, 1, tags=["rare"])
     dead = await _submitted(jobs, STRETCH)
     await _buried(jobs, leases, settings, rare + dead)
     await _submitted(jobs, 5 * STRETCH)
