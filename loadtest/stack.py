@@ -112,6 +112,10 @@ class Stack:
         """Let PostgreSQL write what is pending now, not in the middle of a measurement."""
         self.server.fetch("CHECKPOINT")
 
+    def analyze(self) -> None:
+        """Give the planner statistics of tables filled a moment ago: autovacuum may do so in the middle of a measurement, or not."""
+        self.database.fetch("ANALYZE")
+
     def start_consumer(self) -> Process:
         """Start one more consumer; does not wait."""
         self.consumers.append(self._start("consumer"))

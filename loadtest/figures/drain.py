@@ -32,6 +32,7 @@ def _ours(stack: Stack, workers: int) -> Sample:
     before = stack.stored_bytes()
     queue(stack, count)
     stored = _stored_each(before, stack.stored_bytes(), count)
+    stack.analyze()
     stack.settle()
     consumers = [stack.start_consumer() for _ in range(workers)]
     stack.wait("the first job is settled", lambda: stack.valkey.queued() < count, seconds=FIRST_SECONDS)
@@ -51,6 +52,7 @@ def _theirs(stack: Stack, peer: Installed, workers: int) -> Sample:
     before = stack.stored_bytes()
     peer.fill(count)
     stored = _stored_each(before, stack.stored_bytes(), count)
+    stack.analyze()
     stack.settle()
     with peer.workers(workers, stack.folder) as running:
         reports, processes = running.reports, running.processes
@@ -83,7 +85,7 @@ DRAIN1 = Figure(
     title="jobs that do nothing, all queued before, one worker process",
     method="jobs/s: from the first settled job to the last: ours by the database's finished_at, peers by the worker's "
     "clock once the end is written to their store. CPU: from the first settled job on, children of a worker included; CPU us: "
-    "of each party, per job. Bytes: what the stores grew by when the jobs were queued, divided by their number.",
+    "of each party, per job. Bytes: what the stores grew by when the jobs were queued, divided by their number. ANALYZE before.",
     headline=RATE,
     published={
         "drain1": RATE,
