@@ -11,9 +11,9 @@ PEER = Peer(
     install=npm,
     script=Path(__file__).with_name("graphile_worker.mjs"),
     settings=(
-        "its makers' settings for speed (concurrentJobs 24, maxPoolSize 25, completeJobBatchDelay and failJobBatchDelay 0), with a "
-        "localQueue of 2000 instead of 500, which costs PostgreSQL a third less; NO_LOG_SUCCESS; queued with addJob and addJobs over 4 "
-        "connections: with 25 it is slower, because its NOTIFY lets one transaction commit at a time"
+        "its makers' settings for speed (concurrentJobs 24, maxPoolSize 25, completeJobBatchDelay and failJobBatchDelay 0, "
+        "NO_LOG_SUCCESS), with a localQueue of 2000 instead of 500, which costs PostgreSQL a third less; addJob and addJobs over 4 "
+        "connections (with 25 they are slower, since NOTIFY lets one transaction commit at a time)"
     ),
     makes_durable=(
         "a queued job is committed in PostgreSQL, a finished one is deleted by a commit soon after its handler (batched): a worker "

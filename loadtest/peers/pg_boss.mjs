@@ -3,6 +3,8 @@ import { PgBoss } from "pg-boss";
 import { run } from "./kit.mjs";
 
 const QUEUE = "noop";
+// Its NOTIFY lets one transaction commit at a time: more connections only wait for each other.
+const QUEUING_CONNECTIONS = 4;
 
 async function start(options) {
   const boss = new PgBoss({ connectionString: process.env.DATABASE_URL, schedule: false, ...options });
@@ -17,7 +19,7 @@ async function setup() {
 }
 
 async function open() {
-  const boss = await start({ supervise: false, migrate: false });
+  const boss = await start({ supervise: false, migrate: false, max: QUEUING_CONNECTIONS });
   return {
     add: (at) => boss.send(QUEUE, { at }),
     addMany: (count) => boss.insert(QUEUE, Array.from({ length: count }, () => ({ data: { at: 0 } }))),

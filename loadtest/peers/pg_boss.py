@@ -11,9 +11,10 @@ PEER = Peer(
     install=npm,
     script=Path(__file__).with_name("pg_boss.mjs"),
     settings=(
-        "work with batchSize 1000 and burstWhenBatchFull (one call of the handler for a batch, which ends as a whole), the queue with "
-        "a partition of its own and notify, which starts single jobs at once instead of up to half a second later but lets one "
-        "transaction commit at a time: without it two to three times as many single jobs are queued; send and insert, 10 connections"
+        "work with batchSize 1000 (one call of the handler for a batch, which ends as a whole), burstWhenBatchFull, localConcurrency 1 "
+        "(with 2 one worker drains a third faster, two workers do not, and single jobs start later); the queue with a partition of its "
+        "own and notify, which starts single jobs at once instead of up to half a second later, but two to three times as many were "
+        "queued without it; send and insert over 4 connections (more are no faster, since NOTIFY lets one transaction commit at a time)"
     ),
     makes_durable=(
         "a queued job is committed in PostgreSQL, a finished one before the worker takes its next batch: of a worker that dies up to "
