@@ -10,7 +10,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, TypeVar
 
-from redis.asyncio import Redis
+from redis.asyncio import ConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError, ResponseError
@@ -18,7 +18,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 from shared.errors import BrokerUnavailableError
 from shared.ids import parse_id
 from shared.keys import DEFAULT_QUEUE, PRIORITIES, Keys, lane_name, lanes_of, member, split_lane
-from shared.line import Line
+from shared.line import Line, PlainConnection, TlsConnection
 from shared.models import Due, Entry, Letter, Portion
 
 T = TypeVar("T")
@@ -38,14 +38,15 @@ class GroupMissingError(BrokerUnavailableError):
 
 def connect(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Any:
     """Return a client that never retries by itself: redis-py's default re-sends an XADD after a time-out and so adds it twice."""
-    client: Any = Redis.from_url(
+    pool: Any = ConnectionPool.from_url(
         url,
         retry=Retry(NoBackoff(), 0),
         socket_timeout=timeout,
         socket_connect_timeout=min(timeout, TIMEOUT_SECONDS),
         protocol=2,
     )
-    return client
+    pool.connection_class = TlsConnection if issubclass(pool.connection_class, SSLConnection) else PlainConnection
+    return Redis.from_pool(pool)
 
 
 class Broker:

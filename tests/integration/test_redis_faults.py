@@ -116,3 +116,17 @@ async def _until_blocked(broker: Broker) -> None:
         return bool((await broker.client.info("clients"))["blocked_clients"])
 
     await eventually(blocked)
+
+
+async def test_a_write_can_be_cancelled(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """asyncio.wait_for, by which redis-py limits writes, may lose a cancellation on Python 3.11, and with it the end of a process."""
+
+    def forbidden(*_: object) -> None:
+        raise AssertionError("asyncio.wait_for")
+
+    fresh = Broker(settings.redis_url, Keys(settings.stream), settings.group)
+    monkeypatch.setattr(asyncio, "wait_for", forbidden)
+    await fresh.ping()
+    await fresh.publish([("normal", new_id())])
+    assert (await fresh.depths())["normal"] == 1
+    await fresh.close()
