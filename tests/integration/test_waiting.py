@@ -242,8 +242,11 @@ async def test_redis_is_away(api: Api, producer: Producer, stage: Stage, gate: G
     wire.heal()
 
 
-async def test_news_are_heard_again_after_an_outage(api: Api, producer: Producer, stage: Stage, gate: Gate, wire: Proxy) -> None:
-    """The connection breaks while somebody waits; it is made anew, and what was missed meanwhile is asked for."""
+async def test_news_are_heard_again_after_an_outage(
+    api: Api, producer: Producer, stage: Stage, gate: Gate, wire: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks while somebody waits; it is made anew: the end is heard of, not found by the next question."""
+    monkeypatch.setattr(waiters, "ASK_SECONDS", 30.0)
     await stage.start({"test.noop": gate.hold})
     task = asyncio.create_task(patient(get(api, await api.submitted())))
     await has_begun(producer, stage)
@@ -253,7 +256,7 @@ async def test_news_are_heard_again_after_an_outage(api: Api, producer: Producer
     await gate.let_go()
     answer, at = await task
     assert answer.json["status"] == "COMPLETED"
-    assert at - gate.opened_at < 0.3
+    assert at - gate.opened_at < 3.0
 
 
 async def test_two_hundred_wait_at_no_cost(api: Api, producer: Producer, stage: Stage, gate: Gate) -> None:
