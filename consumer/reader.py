@@ -27,15 +27,15 @@ class Reader:
         self._queues = queues
         self._portions = portions
         self._reads = 0
-        self._in_doubt = False
+        self.in_doubt = False  # entries may be the worker's without its knowing: the next read looks there first
 
     def doubt(self) -> None:
         """Note that a read or a claim broke off: entries may be the worker's without its knowing."""
-        self._in_doubt = True
+        self.in_doubt = True
 
     async def read(self, consumer: str, free: int, known: Known, *, may_wait: bool) -> list[Entry]:
         """Return at most `free` entries, after some waiting if there are none. `known` gives the entries that it deals with."""
-        if self._in_doubt:
+        if self.in_doubt:
             return await self._read_own(consumer, free, _ids(known()))
         running = Counter(queue_of(entry.lane) for entry in known()) if self._portions.limited else {}
         portions = self._portions.divide(free, self._queues.open, running)
@@ -51,7 +51,7 @@ class Reader:
 
     async def look_for_strays(self, consumer: str, idle_seconds: float, known: Iterable[Entry]) -> None:
         """Doubt, when an entry has been the worker's for so long and it does not know of it: the answer to a read or a claim was lost."""
-        self._in_doubt |= bool(await self._broker.own_pending(consumer, idle_seconds, _ids(known)))
+        self.in_doubt |= bool(await self._broker.own_pending(consumer, idle_seconds, _ids(known)))
 
     async def restore_groups(self) -> None:
         """Make the consumer groups anew that Redis has lost."""
@@ -67,7 +67,7 @@ class Reader:
     async def _read_own(self, consumer: str, free: int, known: set[str]) -> list[Entry]:
         """The pending list names what was handed to us."""
         entries = await self._broker.own_pending(consumer, 0, known)
-        self._in_doubt = len(entries) > free
+        self.in_doubt = len(entries) > free
         return entries[:free]
 
     async def _without_surplus(self, entries: list[Entry], free: int, portions: Sequence[Portion]) -> list[Entry]:

@@ -1,12 +1,13 @@
 """The worker: read, claim, run, decide, settle, ack.
 
-Entries come from the streams, the right to run a job from PostgreSQL. Each step takes as many jobs as there are; the next
-batch is read while the last one is settled.
+Entries come from the streams, the right to run a job from PostgreSQL. Each step takes as many jobs as there are; one batch is
+settled while the next is claimed and the one after that is read.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 
 from consumer.attempt import CANCELLED, DRAINING, FENCED, TIMED_OUT, Attempt, run_handler
 from consumer.context import JobContext, Shared
@@ -32,6 +33,7 @@ AFTER_ERROR_SECONDS = 0.25
 HANDLER_THREADS = "handler"  # how the names of threads begin in which handlers run
 CANCELS_AFTER_SECONDS = 0.25
 OBEY_SECONDS = 5.0  # a handler that was told to stop and runs on after so long is abandoned
+WORTH_HALVING = 500  # slots; from there on a read takes half of them at most, so that the next one can go on while the jobs are claimed
 UNSETTLED_PER_SLOT = 4  # jobs that ended but are not settled yet; more than that and reading pauses
 
 
@@ -61,6 +63,9 @@ class Worker:
         self._processes = ProcessPool(settings)
         self._lease: Lease | None = None
         self._has_lease = asyncio.Event()
+        self._at_once = settings.concurrency // 2 if settings.concurrency >= WORTH_HALVING else settings.concurrency
+        self._in_hand: list[Entry] = []  # read, and being claimed by `_beginning`
+        self._beginning: asyncio.Task[None] | None = None
         self._in_flight: dict[str, Attempt] = {}  # claimed and not settled, by job id
         self._running = 0  # those of them whose handlers have not ended: the slots in use
         self._slot_freed = asyncio.Event()
@@ -75,18 +80,41 @@ class Worker:
             tasks.create_task(self._settler.run(self._settled))
             await self._has_lease.wait()
             while not self._stop.is_set():
-                await self._turn()
+                await self._turn(tasks)
+            await self._begun()
             await self._finish_running()
             await self._settler.drained()
             self._settler.close()
         self._threads.shutdown(wait=False, cancel_futures=True)
         await self._processes.close()
 
-    async def _turn(self) -> None:
-        try:
+    async def _turn(self, tasks: asyncio.TaskGroup) -> None:
+        """Read a batch and begin it; the next one is read meanwhile."""
+        async with self._interruptions():
+            if self._reader.in_doubt:
+                await self._begun()  # what it has in hand is no stray
             if free := await self._free_slots():
                 worker = self._current_lease().worker
-                await self._begin(await self._reader.read(worker, free, self._known_entries, may_wait=not self._stop.is_set()))
+                entries = await self._reader.read(worker, free, self._known_entries, may_wait=not self._stop.is_set())
+                await self._begun()
+                self._in_hand = entries
+                self._beginning = tasks.create_task(self._begin_in_hand())
+
+    async def _begin_in_hand(self) -> None:
+        async with self._interruptions():
+            await self._begin(self._in_hand)
+        self._in_hand = []
+        self._slot_freed.set()
+
+    async def _begun(self) -> None:
+        if self._beginning is not None:
+            await self._beginning
+
+    @asynccontextmanager
+    async def _interruptions(self) -> AsyncIterator[None]:
+        """Let a store be away: what it interrupts is found again by the next read, which begins with the entries that are ours."""
+        try:
+            yield
         except GroupMissingError:
             log.warning("group_missing")
             await self._restore_groups()
@@ -105,9 +133,9 @@ class Worker:
     async def _free_slots(self) -> int:
         """Return how many jobs may be started now; waits for the first, 0 when it is time to stop."""
         while not self._stop.is_set():
-            free = self._settings.concurrency - self._running
+            free = self._settings.concurrency - self._running - len(self._in_hand)
             if free > 0 and len(self._in_flight) < self._settings.concurrency * UNSETTLED_PER_SLOT:
-                return free
+                return min(free, self._at_once)
             self._slot_freed.clear()
             await self._slot_freed.wait()
         return 0
@@ -251,7 +279,7 @@ class Worker:
                 return
 
     def _known_entries(self) -> list[Entry]:
-        return [attempt.entry for attempt in self._in_flight.values()]
+        return [*self._in_hand, *(attempt.entry for attempt in self._in_flight.values())]
 
     def _unfinished(self) -> list[Attempt]:
         return [attempt for attempt in self._in_flight.values() if not attempt.ended]

@@ -1,6 +1,6 @@
 """The floor of a drain: read a batch, the same claim, the same settle, acknowledge and delete; no handler, no decision, no second thought.
 
-`python -m loadtest.floors.drain --batch 300 --flight 4`, on jobs that a producer has queued. `--flight` batches are under way at a time,
+`python -m loadtest.floors.drain --batch 500 --flight 4`, on jobs that a producer has queued. `--flight` batches are under way at a time,
 each at its own step: there is one connection for each of the steps, as in a consumer, or `--settlers` of them for the settle.
 """
 
@@ -19,7 +19,7 @@ from shared.database import BY_KEY, DURABLE, connect
 from shared.ids import new_id
 from shared.queries import load
 
-BATCH = 300  # jobs that a consumer claims at a time with MILLSTREAM_CONCURRENCY=300, by `make profile`
+BATCH = 500  # jobs that a consumer claims at a time with MILLSTREAM_CONCURRENCY=1000, by `make profile`
 STREAM, GROUP, CONSUMER = "jobs_stream", "workers", "floor"  # the first two are the defaults of MILLSTREAM_STREAM and MILLSTREAM_GROUP
 MANY = 2**31 - 1
 TYPES = ["test.noop"]

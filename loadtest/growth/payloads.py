@@ -68,7 +68,7 @@ def _targets(points: Points) -> list[Target]:
 PAYLOADS = Curve(
     name="payloads",
     title="submit and drain by the size of the payload",
-    method="POST /jobs one at a time from 16 connections, then one consumer with 300 slots; jobs do nothing. Memory is the "
+    method="POST /jobs one at a time from 16 connections, then one consumer with 1,000 slots; jobs do nothing. Memory is the "
     "highest seen, read every 20 ms.",
     measure=_measure,
     targets=_targets,

@@ -1,4 +1,4 @@
-"""A producer for every test that asks for `api`: nothing in it may block the loop."""
+"""What many of these tests ask for. A producer for every test that asks for `api`: nothing in it may block the loop."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -11,7 +11,14 @@ from shared.broker import Broker
 from shared.catalog_store import publish
 from shared.database import Database
 from shared.settings import Settings
+from tests.support.gate import Gate
 from tests.support.producer import Api, client, running
+
+
+@pytest.fixture
+def gate() -> Gate:
+    """A closed one."""
+    return Gate()
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from shared.lifecycle import Status
 from shared.models import NewJob
 from tests.support.consumer import AT_ONCE, Stage
 from tests.support.eventually import eventually
+from tests.support.gate import Gate
 from tests.support.proxy import Proxy
 
 NO_HELP: dict[str, Any] = {"lease_seconds": 60.0}  # whatever a reaper could repair would come too late for these tests
@@ -23,25 +24,6 @@ NO_HELP: dict[str, Any] = {"lease_seconds": 60.0}  # whatever a reaper could rep
 
 async def noop(_: Context, __: Any) -> None:
     """Succeed."""
-
-
-class Gate:
-    """A handler that waits until it is opened."""
-
-    def __init__(self) -> None:
-        self.open = asyncio.Event()
-        self.running: list[str] = []
-
-    async def __call__(self, ctx: Context, _: Any) -> None:
-        """Wait."""
-        self.running.append(ctx.job_id)
-        await self.open.wait()
-
-
-@pytest.fixture
-def gate() -> Gate:
-    """A closed one."""
-    return Gate()
 
 
 @pytest.fixture

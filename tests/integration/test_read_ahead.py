@@ -1,0 +1,106 @@
+"""While the jobs of one batch are claimed the next is read: within slots and the limits of queues, and nothing is taken for lost."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from msgspec import Raw
+
+from shared import probe
+from shared.database import Database, Transaction
+from shared.ids import new_id
+from shared.lifecycle import Status
+from shared.models import NewJob
+from tests.support.consumer import Stage
+from tests.support.eventually import eventually
+from tests.support.gate import Gate
+
+NO_HELP: dict[str, Any] = {"lease_seconds": 60.0}  # whatever a reaper could repair would come too late for these tests
+HANGING = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'millstream claim' AND datname = current_database()"
+
+
+@pytest.fixture
+async def locks(stage: Stage) -> AsyncIterator[Transaction]:
+    """A transaction that can hold rows; they are free again when it ends."""
+    database = Database(stage.settings.database_url, "locks")
+    async with database.transaction() as transaction:
+        yield transaction
+    await database.close()
+
+
+async def _pending(stage: Stage, count: int) -> None:
+    async def there() -> bool:
+        return (await stage.broker.depths())["pending"] == count
+
+    await eventually(there, what=f"{count} entries pending")
+
+
+async def _claim_that_hangs(stage: Stage, locks: Transaction) -> str:
+    """Return a job whose entry is read, and whose row is locked."""
+    job = NewJob(id=new_id(), type="gate", payload=Raw(b"{}"))
+    await stage.jobs.submit([job])
+    await locks.fetch("SELECT FROM jobs WHERE id = $1 FOR UPDATE", job.id)
+    await stage.broker.publish([(job.priority, job.id)])
+
+    async def hangs() -> object:
+        return await stage.database.fetch_value(f"SELECT pid {HANGING}")
+
+    await eventually(hangs, what="a claim that waits for the row")
+    return job.id
+
+
+async def test_the_next_job_is_read_while_one_is_claimed(stage: Stage, gate: Gate, locks: Transaction) -> None:
+    """Two slots: the second entry is the worker's before the first claim has its answer; both run once."""
+    await stage.start({"gate": gate.__call__}, roles=("worker",), concurrency=2, **NO_HELP)
+    first = await _claim_that_hangs(stage, locks)
+    second = await stage.submit("gate")
+    await _pending(stage, 2)
+    assert gate.running == []
+    await locks.script("ROLLBACK")
+    await eventually(lambda: sorted(gate.running) == sorted([first, second]))
+    gate.open.set()
+    await eventually(stage.is_empty)
+
+
+@pytest.mark.parametrize("limit", [{"concurrency": 1}, {"concurrency": 9, "queue_concurrency": (("default", 1),)}], ids=["slots", "queue"])
+async def test_what_is_being_claimed_counts_against_the_limit(stage: Stage, gate: Gate, locks: Transaction, limit: dict[str, Any]) -> None:
+    """One at a time, and that one is being claimed: the next job is for another worker."""
+    await stage.start({"gate": gate.__call__}, roles=("worker",), **limit, **NO_HELP)
+    await _claim_that_hangs(stage, locks)
+    second = await stage.submit("gate")
+    await stage.start({"gate": gate.__call__}, roles=("worker",), **limit, **NO_HELP)
+    await eventually(lambda: gate.running == [second], within=5)
+    await locks.script("ROLLBACK")
+    gate.open.set()
+    await eventually(stage.is_empty)
+
+
+async def test_what_is_being_claimed_is_no_stray(stage: Stage, gate: Gate, locks: Transaction) -> None:
+    """The worker looks through its pending list while a claim is under way: that entry is known, its job is not handed back."""
+    running = await stage.start({"gate": gate.__call__}, roles=("worker",), concurrency=3, **NO_HELP)
+    assert running.consumer.worker is not None
+    first = await _claim_that_hangs(stage, locks)
+    running.consumer.worker._reader.doubt()  # as after an answer that was lost
+    second = await stage.submit("gate")
+    await _pending(stage, 2)
+    await locks.script("ROLLBACK")
+    await eventually(lambda: len(gate.running) == 2)
+    gate.open.set()
+    await eventually(stage.is_empty)
+    for job_id in (first, second):
+        row = await stage.row(job_id)
+        assert (row["status"], row["attempts"]) == (Status.COMPLETED, 1)
+        assert await stage.history(job_id) == []
+
+
+async def test_what_a_broken_claim_leaves_is_found_at_once(stage: Stage, gate: Gate, locks: Transaction) -> None:
+    """The connection breaks in the middle of a claim, while the next read is under way: the entry is not left to a later search."""
+    await stage.start({"gate": gate.__call__}, roles=("worker",), concurrency=3, **NO_HELP)
+    job_id = await _claim_that_hangs(stage, locks)
+    with probe.watch("interrupted") as interruptions:
+        await stage.database.fetch(f"SELECT pg_terminate_backend(pid) {HANGING}")
+        await locks.script("ROLLBACK")
+        await eventually(lambda: gate.running == [job_id], within=5)
+    assert len(interruptions) == 1
+    gate.open.set()
+    await eventually(stage.is_empty)
