@@ -193,7 +193,7 @@ def drive(children: Children, url: str, body: bytes, **options: float) -> dict[s
 
 
 def _clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MILLSTREAM_", "DATABASE_URL", "REDIS_URL"))}
+    return {name: value for name, value in os.environ.items() if not name.startswith(("MILLSTREAM_", "DATABASE_URL", "REDIS_URL", "PYTHONPATH"))}
 
 
 def _quietly(is_so: Callable[[], bool]) -> bool:

@@ -7,7 +7,7 @@ from loadtest.peers.peer import Peer
 
 PEER = Peer(
     name="bullmq",
-    packages={"bullmq": "6.7.0", "ioredis": "5.11.1"},
+    packages={"bullmq": "6.7.0", "ioredis": "5.11.1", "node": "26.10.0"},
     install=npm,
     script=Path(__file__).with_name("bullmq.mjs"),
     settings="Worker with concurrency 100, removeOnComplete (keeps 0), maxRetriesPerRequest null; queued with addBulk",
