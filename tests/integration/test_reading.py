@@ -17,7 +17,7 @@ from shared.models import NewJob
 from tests.support.consumer import AT_ONCE, Stage
 from tests.support.eventually import eventually
 from tests.support.gate import Gate
-from tests.support.proxy import Proxy
+from chaos.proxy import Proxy
 
 NO_HELP: dict[str, Any] = {"lease_seconds": 60.0}  # whatever a reaper could repair would come too late for these tests
 

@@ -12,7 +12,7 @@ from shared.ids import new_id
 from shared.keys import Keys
 from shared.settings import Settings
 from tests.support.eventually import eventually
-from tests.support.proxy import Proxy, proxied
+from chaos.proxy import Proxy, proxied
 
 TIMEOUT_SECONDS = 0.5
 

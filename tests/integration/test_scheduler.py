@@ -33,7 +33,7 @@ from shared.timetable import Timetable
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
 from tests.support.make import open_lease
-from tests.support.proxy import proxied
+from chaos.proxy import proxied
 
 TICKS = 200
 

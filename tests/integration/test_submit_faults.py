@@ -21,7 +21,7 @@ from shared.models import NewJob
 from shared.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.make import raw
-from tests.support.proxy import Proxy, proxied
+from chaos.proxy import Proxy, proxied
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from shared.lifecycle import Status
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
 from tests.support.producer import Answer, Api, client, running
-from tests.support.proxy import Proxy
+from chaos.proxy import Proxy
 
 pytestmark = pytest.mark.usefixtures("catalog")
 

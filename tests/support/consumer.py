@@ -24,7 +24,7 @@ from shared.models import Letter, NewJob
 from shared.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.make import raw
-from tests.support.proxy import Proxy, proxied
+from chaos.proxy import Proxy, proxied
 
 # Short, so that deaths are noticed within a test's patience; long against a busy machine.
 SHORT = {"concurrency": 10, "lease_seconds": 3.0, "heartbeat_seconds": 0.5, "grace_seconds": 2.0}

@@ -1,0 +1,44 @@
+"""What a run came to, as a table and as JSON."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from chaos.campaign import Tally
+
+
+def write_report(tally: Tally, folder: Path) -> None:
+    """Write `result.json`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_bytes(tally.to_json())
+
+
+def print_report(tally: Tally) -> None:
+    """Print a table of the faults and a sentence of the rest."""
+    figures = tally.figures
+    table = Table("fault", "struck", "recovery p50", "p99", "max", title=f"seed {tally.seed}, {tally.segments} segments, {tally.seconds:.0f} s")
+    for name, count in sorted(figures.by_fault.items()):
+        seconds = sorted(figures.recovery.get(name, []))
+        table.add_row(name, f"{count:,}", *(f"{value:.2f} s" if value is not None else "-" for value in _shares(seconds)))
+    console = Console()
+    console.print(table)
+    for name, why in sorted(tally.missed.items()):
+        if not figures.by_fault[name]:
+            console.print(f"{name}: never struck: {why}")
+    console.print(
+        f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again because a lease was lost "
+        f"({figures.allowed} leases of running jobs were)"
+    )
+    console.print("Every invariant held." if not tally.findings else f"{len(tally.findings)} findings:")
+    for number, finding in tally.findings:
+        console.print(f"segment {number}, invariant {finding.number}: {finding.sentence}\n    {finding.what}")
+
+
+def _shares(seconds: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    if not seconds:
+        return None, None, None
+    last = len(seconds) - 1
+    return statistics.median(seconds), seconds[round(last * 0.99)], seconds[-1]
