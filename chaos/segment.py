@@ -1,6 +1,7 @@
 """One segment of a run: load and faults for a while, then everything is healed, and what happened is checked."""
 
 import asyncio
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,15 +57,14 @@ class Outcome:
 
 async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
     """Run it. Its files are in `folder` afterwards."""
-    dice = Random(plan.seed)  # noqa: S311 - to be repeated, not to be secret
-    folder.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     history = History()
     with Journal(folder / "journal.jsonl") as journal:
-        async with standing(
-            servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings
-        ) as world:
+        dice = _dice(plan, "world")
+        async with standing(servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings) as world:
             history.lease_seconds = world.settings.lease_seconds
-            missed = await _strike(world, plan, dice)
+            missed = await _strike(world, plan)
             history.left = await _rest(world, plan.patience)
             await world.stop_members()
             history.left = dict(history.left) | await _ghosts(world)
@@ -76,14 +76,19 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
     return Outcome(check(history), figures_of(history), missed, history)
 
 
-async def _strike(world: World, plan: Plan, dice: Random) -> Mapping[str, str]:
+def _dice(plan: Plan, part: str) -> Random:
+    """Of a part of its own: what one part draws does not depend on how often another did."""
+    return Random(f"{plan.seed}/{part}")  # noqa: S311 - to be repeated, not to be secret
+
+
+async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
     """Load and faults for so long. Returns the faults that did not strike, and why."""
     stop = asyncio.Event()
-    injector = Injector(world, plan.faults, dice, plan.pairs, plan.pause)
+    injector = Injector(world, plan.faults, _dice(plan, "faults"), plan.pairs, plan.pause)
     await until(lambda: _scheduled(world), HEALED_SECONDS, "a schedule")
     keeper = asyncio.create_task(world.keep())
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(Load(world, world.client, dice, plan.rate, plan.jobs).run(stop))
+        tasks.create_task(Load(world, world.client, _dice(plan, "load"), plan.rate, plan.jobs).run(stop))
         tasks.create_task(injector.run(stop))
         await asyncio.sleep(plan.seconds)
         stop.set()
@@ -114,14 +119,14 @@ async def _schedule_deleted(world: World) -> bool:
 
 async def _rest(world: World, patience: float) -> dict[str, Any]:
     """Wait until all is over and Redis is empty; return what is left when that does not come."""
-    left: dict[str, Any] = {}
+    left: dict[str, Any] = {"nothing is known": "the stores did not answer"}
 
     async def over() -> bool:
-        left.clear()
+        nonlocal left
         try:
-            left.update(await _left(world))
+            left = await _left(world)
         except UnavailableError as error:
-            left["unavailable"] = str(error)
+            left = {"unavailable": str(error)}
         return not left
 
     try:
