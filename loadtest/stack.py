@@ -23,6 +23,7 @@ from shared.embedded.valkey import Valkey as ValkeyServer
 DATABASE = "bench"
 READY_SECONDS = 30.0
 POLL_SECONDS = 0.02
+NOT_THEIRS = ("MILLSTREAM_", "DATABASE_URL", "REDIS_URL", "PYTHONPATH")  # how the variables begin that are not handed on
 NOOP = b'{"type":"test.noop","payload":{"to":"user@example.com","n":1}}'
 WARM = b'{"type":"test.sleep","payload":{"seconds":0}}'
 SETTINGS = {
@@ -193,7 +194,7 @@ def drive(children: Children, url: str, body: bytes, **options: float) -> dict[s
 
 
 def _clean_environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(("MILLSTREAM_", "DATABASE_URL", "REDIS_URL", "PYTHONPATH"))}
+    return {name: value for name, value in os.environ.items() if not name.startswith(NOT_THEIRS)}
 
 
 def _quietly(is_so: Callable[[], bool]) -> bool:
