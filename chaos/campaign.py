@@ -94,7 +94,7 @@ def _begun(options: Options) -> Tally:
 
 def _plans(options: Options, tally: Tally) -> Iterator[Plan]:
     while not (options.campaign and _reached(tally.figures)):
-        dice = Random(f"{tally.seed}/{tally.segments}")  # noqa: S311 - to be repeated, not to be secret
+        dice = Random(f"{tally.seed}/{tally.segments}")
         theme = _theme(options, tally, dice)
         names = [name for name in THEMES[theme] if not options.faults or name in options.faults]
         yield Plan(

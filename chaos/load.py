@@ -95,5 +95,3 @@ def _trouble(dice: Random) -> dict[str, Any]:
     if chance < 0.05:
         return {"misdeed": "raise", "times": 100} if chance < 0.042 else {"misdeed": "give_up", "times": 100}
     return {}
-
-

@@ -11,18 +11,44 @@ from chaos.campaign import Tally
 
 
 def write_report(tally: Tally, folder: Path) -> None:
-    """Write `result.json`."""
+    """Write `result.json`, and its tables as `result.md`."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "result.json").write_bytes(tally.to_json())
+    (folder / "result.md").write_text(markdown(tally), encoding="utf-8")
+
+
+def markdown(tally: Tally) -> str:
+    """Return the tables for a document: kinds of faults, then each fault."""
+    figures = tally.figures
+    kinds = [f"| {kind} | {count:,} |" for kind, count in sorted(figures.injected.items(), key=lambda item: -item[1])]
+    faults = [
+        f"| `{name}` | {count:,} | {' | '.join(f'{value:.2f}' if value is not None else '-' for value in _shares(figures.recovery.get(name, [])))} |"
+        for name, count in sorted(figures.by_fault.items())
+    ]
+    return "\n".join(
+        [
+            f"| jobs accepted | lost | runs | run again because a lease was lost | findings |\n|---|---|---|---|---|\n"
+            f"| {figures.accepted:,} | {figures.lost:,} | {figures.runs:,} | {figures.again:,} | {len(tally.findings)} |",
+            "",
+            "| kind | struck |\n|---|---|",
+            *kinds,
+            "",
+            "| fault | struck | recovery p50, s | p99, s | max, s |\n|---|---|---|---|---|",
+            *faults,
+            "",
+        ]
+    )
 
 
 def print_report(tally: Tally) -> None:
     """Print a table of the faults and a sentence of the rest."""
     figures = tally.figures
-    table = Table("fault", "struck", "recovery p50", "p99", "max", title=f"seed {tally.seed}, {tally.segments} segments, {tally.seconds:.0f} s")
+    table = Table(
+        "fault", "struck", "recovery p50", "p99", "max", title=f"seed {tally.seed}, {tally.segments} segments, {tally.seconds:.0f} s"
+    )
     for name, count in sorted(figures.by_fault.items()):
-        seconds = sorted(figures.recovery.get(name, []))
-        table.add_row(name, f"{count:,}", *(f"{value:.2f} s" if value is not None else "-" for value in _shares(seconds)))
+        shares = _shares(figures.recovery.get(name, []))
+        table.add_row(name, f"{count:,}", *(f"{value:.2f} s" if value is not None else "-" for value in shares))
     console = Console()
     console.print(table)
     for name, why in sorted(tally.missed.items()):
@@ -40,5 +66,5 @@ def print_report(tally: Tally) -> None:
 def _shares(seconds: Sequence[float]) -> tuple[float | None, float | None, float | None]:
     if not seconds:
         return None, None, None
-    last = len(seconds) - 1
-    return statistics.median(seconds), seconds[round(last * 0.99)], seconds[-1]
+    ranked = sorted(seconds)
+    return statistics.median(ranked), ranked[round((len(ranked) - 1) * 0.99)], ranked[-1]

@@ -78,7 +78,7 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
 
 def _dice(plan: Plan, part: str) -> Random:
     """Of a part of its own: what one part draws does not depend on how often another did."""
-    return Random(f"{plan.seed}/{part}")  # noqa: S311 - to be repeated, not to be secret
+    return Random(f"{plan.seed}/{part}")
 
 
 async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
@@ -139,7 +139,9 @@ async def _rest(world: World, patience: float) -> dict[str, Any]:
 
 async def _left(world: World) -> dict[str, Any]:
     fetch = world.database.fetch
-    found: dict[str, Any] = {f"{row[0]} jobs": row[1] for row in await fetch("SELECT status::text, count(*) FROM jobs WHERE finished_at IS NULL GROUP BY 1")}
+    found: dict[str, Any] = {
+        f"{row[0]} jobs": row[1] for row in await fetch("SELECT status::text, count(*) FROM jobs WHERE finished_at IS NULL GROUP BY 1")
+    }
     depths = await world.broker.depths()
     found |= {f"entries in {name}": depth for name, depth in depths.items() if depth and name != "dlq"}
     letters = [(job, attempts) async for _, job, attempts in world.broker.dead()]

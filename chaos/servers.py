@@ -194,5 +194,3 @@ def _signal_all(server: Server, number: signal.Signals) -> None:
         for process in (leader, *leader.children(recursive=True)):
             with suppress(psutil.NoSuchProcess):
                 process.send_signal(number)
-
-

@@ -22,7 +22,10 @@ def section(number: int, plan: Plan, outcome: Outcome) -> str:
     """Return the part of the page that tells of one segment."""
     history = outcome.history
     zero = min((request.sent for request in history.requests), default=0.0)
-    last = max([request.answered for request in history.requests] + [run.ended or 0.0 for runs in history.runs.values() for run in runs], default=0.0)
+    last = max(
+        [request.answered for request in history.requests] + [run.ended or 0.0 for runs in history.runs.values() for run in runs],
+        default=0.0,
+    )
     across = Axis(max(last - zero, 1.0), _ticks(last - zero), lambda value: f"{value:.0f} s", "since the first request")
     findings = "".join(f"<li>{finding.number}: {escape(finding.sentence)}: {escape(finding.what)}</li>" for finding in outcome.findings)
     verdict = f'<ul class="findings">{findings}</ul>' if findings else "<p>Every invariant held.</p>"

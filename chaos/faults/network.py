@@ -67,5 +67,3 @@ async def cut(world: World, dice: Random) -> AsyncIterator[Hit]:
     """Each connection breaks after so many bytes, in the middle of a message."""
     async for hit in _broken(world, dice, dice.uniform(0.5, 3), lambda wire, _: wire.cut_after(dice.randint(1, 3000))):
         yield hit
-
-

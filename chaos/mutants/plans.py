@@ -46,7 +46,10 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "group-at-the-end": {"faults": ("redis.flush", "redis.group", "redis.stream")},
     "consumer-dropped-with-pending": {"faults": ("consumer.kill",)},
     "maxlen": {"rate": 60.0, "jobs": (("chaos.work", {"seconds": 0.3}),)},
-    "retries-by-default": {"faults": ("network.reply", "network.slow"), "jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "give_up", "times": 100}))},
+    "retries-by-default": {
+        "faults": ("network.reply", "network.slow"),
+        "jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "give_up", "times": 100})),
+    },
     "cancelled-read": {},
     "no-bisect": {"jobs": (("chaos.work", PLAIN),) * 20 + (("chaos.work", {"misdeed": "poison", "times": 100}),)},
     "attempt-reset-on-replay": {"jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "give_up", "times": 1}))},

@@ -135,7 +135,7 @@ async def crash_ours(servers: Servers, folder: Path) -> Crash:
     """Run it with millstream and its defaults."""
     settings = {"MILLSTREAM_CONCURRENCY": SLOTS}
     with Journal(folder / "journal.jsonl") as journal:
-        async with standing(servers, folder, journal, Random(1), shape=Shape(1, 2), settings=settings) as world:  # noqa: S311
+        async with standing(servers, folder, journal, Random(1), shape=Shape(1, 2), settings=settings) as world:
             ids = await world.client.submit([{"type": "chaos.work", "payload": {"n": number, "seconds": 2.0}} for number in range(JOBS)])
             victim = world.members[1]
 

@@ -12,7 +12,9 @@ ONE, TWO = "machine:11:a", "machine:12:b"  # workers
 JOB = "job"
 
 
-def row(job: str = JOB, *, n: int = 1, status: str = "COMPLETED", attempts: int = 1, worker: str = ONE, times: int = 0, token: str = "t1") -> Row:
+def row(
+    job: str = JOB, *, n: int = 1, status: str = "COMPLETED", attempts: int = 1, worker: str = ONE, times: int = 0, token: str = "t1"
+) -> Row:
     """A job of ours."""
     payload = {"n": n, "times": times}
     result = {"token": token} if status == "COMPLETED" else None
