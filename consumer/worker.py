@@ -5,7 +5,7 @@ settled while the next is claimed and the one after that is read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -17,6 +17,7 @@ from consumer.processes.pool import ProcessPool
 from consumer.reader import Reader
 from consumer.registry import Registry
 from consumer.settler import Settler
+from consumer.slots import Slots
 from consumer.suspects import Suspects
 from consumer.triage import Triage
 from shared import metrics, probe
@@ -33,8 +34,6 @@ AFTER_ERROR_SECONDS = 0.25
 HANDLER_THREADS = "handler"  # how the names of threads begin in which handlers run
 CANCELS_AFTER_SECONDS = 0.25
 OBEY_SECONDS = 5.0  # a handler that was told to stop and runs on after so long is abandoned
-WORTH_HALVING = 500  # slots; from there on a read takes half of them at most, so that the next one can go on while the jobs are claimed
-UNSETTLED_PER_SLOT = 4  # jobs that ended but are not settled yet; more than that and reading pauses
 
 
 class Worker:
@@ -63,11 +62,10 @@ class Worker:
         self._processes = ProcessPool(settings)
         self._lease: Lease | None = None
         self._has_lease = asyncio.Event()
-        self._at_once = settings.concurrency // 2 if settings.concurrency >= WORTH_HALVING else settings.concurrency
+        self._slots = Slots(settings.concurrency, settings.payload_mb * 1_000_000)
         self._in_hand: list[Entry] = []  # read, and being claimed by `_beginning`
         self._beginning: asyncio.Task[None] | None = None
         self._in_flight: dict[str, Attempt] = {}  # claimed and not settled, by job id
-        self._running = 0  # those of them whose handlers have not ended: the slots in use
         self._slot_freed = asyncio.Event()
         self._stop = asyncio.Event()
         self.abandoned = 0  # handlers that run on although their attempts are over
@@ -133,9 +131,8 @@ class Worker:
     async def _free_slots(self) -> int:
         """Return how many jobs may be started now; waits for the first, 0 when it is time to stop."""
         while not self._stop.is_set():
-            free = self._settings.concurrency - self._running - len(self._in_hand)
-            if free > 0 and len(self._in_flight) < self._settings.concurrency * UNSETTLED_PER_SLOT:
-                return min(free, self._at_once)
+            if free := self._slots.free(len(self._in_hand), len(self._in_flight)):
+                return free
             self._slot_freed.clear()
             await self._slot_freed.wait()
         return 0
@@ -169,16 +166,18 @@ class Worker:
 
     # Run
 
-    def _start_all(self, claimed: Iterable[Claimed], entries: dict[str, Entry], lease: Lease) -> list[Attempt]:
+    def _start_all(self, claimed: Sequence[Claimed], entries: dict[str, Entry], lease: Lease) -> list[Attempt]:
         """Start these jobs and take their entries out of `entries`. None if the lease was lost meanwhile: triage then hands them back."""
         now = asyncio.get_running_loop().time()
-        return [self._start(job, entries.pop(job.id), lease, now) for job in claimed] if lease is self._lease else []
+        if lease is not self._lease:
+            return []
+        self._slots.take([job.payload for job in claimed])
+        return [self._start(job, entries.pop(job.id), lease, now) for job in claimed]
 
     def _start(self, job: Claimed, entry: Entry, lease: Lease, now: float) -> Attempt:
         limit = job.timeout or self._settings.job_timeout_seconds
         attempt = Attempt(job, entry, lease, self._handlers[job.type], JobContext(job, lease, self._shared), limit, now)
         self._in_flight[job.id] = attempt
-        self._running += 1
         if job.cancel_requested:
             self._end(attempt, Abort())
         else:
@@ -197,7 +196,7 @@ class Worker:
         if attempt.ended:
             return
         attempt.ended = True
-        self._running -= 1
+        self._slots.end()
         self._slot_freed.set()
         if attempt.lease is self._lease:
             self._settler.put(attempt, outcome)
@@ -205,9 +204,10 @@ class Worker:
             log.warning("outcome_dropped", reason="lease lost", job_id=attempt.job.id, attempt=attempt.job.attempt)
 
     def _settled(self, attempts: Iterable[Attempt]) -> None:
-        for attempt in attempts:
-            if self._in_flight.get(attempt.job.id) is attempt:
-                del self._in_flight[attempt.job.id]
+        over = [attempt for attempt in attempts if self._in_flight.get(attempt.job.id) is attempt]
+        for attempt in over:
+            del self._in_flight[attempt.job.id]
+        self._slots.settle(attempt.job.payload for attempt in over)
         self._slot_freed.set()
 
     # Keep order
@@ -221,6 +221,7 @@ class Worker:
             attempt.stop(FENCED)
             self._end(attempt, Abort())
         self._in_flight.clear()
+        self._slots.let_go()
 
     async def enforce_time_limits(self) -> None:
         """Stop attempts whose time is up, and abandon those that do not obey. One sweep costs less than a timer a job."""
@@ -272,7 +273,7 @@ class Worker:
 
     async def _wait_for_handlers(self, until: float) -> None:
         loop = asyncio.get_running_loop()
-        while self._running and (left := until - loop.time()) > 0:
+        while self._slots.used and (left := until - loop.time()) > 0:
             self._slot_freed.clear()
             try:
                 async with asyncio.timeout(left):

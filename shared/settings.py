@@ -163,6 +163,11 @@ class Settings:
     stream: str = _var("jobs_stream", _name, "Base name of every Redis key.")
     group: str = _var("workers", _name, "Consumer group on the streams.")
     concurrency: int = _var(100, _integer(1, 10_000), "Jobs that one consumer process runs at a time.")
+    payload_mb: int = _var(
+        256,
+        _integer(1, 1_000_000),
+        "MB of payloads that one consumer holds at a time, about: when they are large, fewer jobs run at a time.",
+    )
     queues: tuple[tuple[str, int], ...] = _var(
         (), _weights, "Queues that a consumer serves, with weights: critical:6,default:3,low:1; * is every other one. Unset: all alike."
     )

@@ -104,3 +104,17 @@ async def test_what_a_broken_claim_leaves_is_found_at_once(stage: Stage, gate: G
     assert len(interruptions) == 1
     gate.open.set()
     await eventually(stage.is_empty)
+
+
+async def test_large_payloads_are_not_all_held_at_once(stage: Stage, gate: Gate) -> None:
+    """Ten jobs of 300 kB, fifty slots, and one MB for payloads: three run, and the others are there for another worker."""
+    body = b'{"text":"%s"}' % (b"x" * 300_000)
+    await stage.submit_many(10, "gate", payload=body)
+    await stage.start({"gate": gate.__call__}, roles=("worker",), concurrency=50, payload_mb=1, **NO_HELP)
+    await eventually(lambda: len(gate.running) == 3)
+    await stage.start({"gate": gate.__call__}, roles=("worker",), concurrency=50, payload_mb=1, **NO_HELP)
+    await eventually(lambda: len(gate.running) == 6)
+    assert (await stage.broker.depths())["pending"] == 6
+    gate.open.set()
+    await eventually(stage.is_empty)
+    assert len(gate.running) == 10
