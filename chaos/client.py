@@ -45,9 +45,8 @@ class Client:
         numbers = [body["payload"].get("n") for body in bodies]
         self._journal.note("sent", r=request, numbers=numbers, key=key)
         began = time.time()
-        status, answer = await self._post(
-            "/jobs/bulk" if len(bodies) > 1 else "/jobs", bodies if len(bodies) > 1 else bodies[0], key, timeout
-        )
+        path, body = ("/jobs/bulk", bodies) if len(bodies) > 1 else ("/jobs", bodies[0])
+        status, answer = await self._post(path, body, key, timeout)
         ids: list[str] = (answer.get("ids") or [answer["id"]]) if status in {200, 202} else []
         self._journal.note("answer", r=request, status=status, ids=ids, began=began, replayed=status == 200)
         self.accepted += len(ids)

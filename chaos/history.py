@@ -12,12 +12,13 @@ from chaos.journal import read
 from shared.database import Database
 
 ROWS = """
-SELECT id::text, type, status::text, attempts, failures, crashes, max_attempts, worker, reason, payload::text, result::text, idempotency_key,
-       webhook_url, extract(epoch FROM created_at)::float8, extract(epoch FROM finished_at)::float8
+SELECT id::text, type, status::text, attempts, failures, crashes, max_attempts, worker, reason, payload::text, result::text,
+       idempotency_key, webhook_url, extract(epoch FROM created_at)::float8, extract(epoch FROM finished_at)::float8
 FROM jobs
 """
 ATTEMPTS = """
-SELECT job_id::text, attempt, worker, extract(epoch FROM started_at)::float8, extract(epoch FROM finished_at)::float8, outcome, coalesce(error, '')
+SELECT job_id::text, attempt, worker, extract(epoch FROM started_at)::float8, extract(epoch FROM finished_at)::float8, outcome,
+       coalesce(error, '')
 FROM attempts ORDER BY job_id, attempt
 """
 MOVES = """
@@ -173,21 +174,29 @@ def read_journal(history: History, file: Path) -> None:
                 asked = sent.pop(event["r"])
                 history.requests.append(Request(event["began"], asked["numbers"], asked["key"], event["t"], event["status"], event["ids"]))
             case "struck":
-                struck[event["i"]] = Strike(
-                    event["fault"], event["kind"], event["strikes"], event["victims"], event["began"], event["t"], event["detail"]
-                )
-                history.strikes.append(struck[event["i"]])
+                struck[event["i"]] = _strike(event)
             case "healed":
                 struck[event["i"]].healed = event["t"]
-            case "started":
-                history.births[event["pid"]] = (event["t"], event["part"])
-            case "died":
-                history.deaths[event["pid"]] = (event["t"], event["code"])
-            case "replay":
-                history.replays.append((event["began"], event["t"]))
-            case "hook":
-                history.hooks[event["job"]].append(event)
+            case _:
+                _read_rest(history, event)
+    history.strikes += struck.values()
     history.requests += [Request(event["t"], event["numbers"], event["key"], event["t"], 0, ()) for event in sent.values()]
+
+
+def _strike(event: Mapping[str, Any]) -> Strike:
+    return Strike(event["fault"], event["kind"], event["strikes"], event["victims"], event["began"], event["t"], event["detail"])
+
+
+def _read_rest(history: History, event: dict[str, Any]) -> None:
+    match event["e"]:
+        case "started":
+            history.births[event["pid"]] = (event["t"], event["part"])
+        case "died":
+            history.deaths[event["pid"]] = (event["t"], event["code"])
+        case "replay":
+            history.replays.append((event["began"], event["t"]))
+        case "hook":
+            history.hooks[event["job"]].append(event)
 
 
 def read_recording(history: History, file: Path) -> None:
@@ -212,8 +221,9 @@ def read_recording(history: History, file: Path) -> None:
 async def read_database(history: History, database: Database) -> None:
     """Add what the rows say in the end, and every change on the way there."""
     for values in await database.fetch(ROWS):
-        *first, payload, result, key, url, created_at, finished_at = values
-        row = Row(*first, _parsed(payload) or {}, _parsed(result), key, url, created_at, finished_at)
+        cells = list(values)
+        cells[9:11] = (_parsed(values[9]) or {}, _parsed(values[10]))
+        row = Row(*cells)
         history.rows[row.id] = row
     for values in await database.fetch(ATTEMPTS):
         history.tried[values[0]].append(Tried(*values))

@@ -37,32 +37,21 @@ class Options:
 def parse(words: Sequence[str]) -> Options:
     """Read the command line. Ends the process with a sentence when it makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description="Break everything around your jobs, and check that none is lost.")
-    parser.add_argument("--seed", type=int, help="repeat the choices of an earlier run (default: by chance, it is printed)")
-    parser.add_argument("--seconds", type=float, default=300.0, help="how long to go on; the segment under way is finished (default 300)")
-    parser.add_argument(
-        "--load-seconds", type=float, default=25.0, help="load and faults in a segment; then all is healed and checked (default 25)"
-    )
-    parser.add_argument("--rate", type=float, default=30.0, help="requests a second; one in four submits many jobs (default 30)")
-    parser.add_argument(
-        "--themes", type=_names(THEMES), default=(), metavar="THEME,...", help=f"segments of these only: {', '.join(THEMES)}"
-    )
-    parser.add_argument("--faults", type=_names(FAULTS), default=(), metavar="FAULT,...", help="these faults only: " + ", ".join(FAULTS))
-    parser.add_argument("--handlers", type=_words, default=(), metavar="MODULE,...", help="modules with your own @job handlers")
-    parser.add_argument(
-        "--job", action="append", nargs=2, default=[], metavar=("TYPE", "JSON"), help="submit this instead of our own jobs; may be repeated"
-    )
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the service, as in its environment; may be repeated"
-    )
-    parser.add_argument("--consumers", type=int, default=0, help="default: 2 to 4, by the seed")
-    parser.add_argument("--producers", type=int, default=2)
-    parser.add_argument(
-        "--campaign",
-        action="store_true",
-        help="go on until each kind of fault has struck 300 times, SIGKILL 3,000, and 1,000,000 jobs were accepted",
-    )
-    parser.add_argument("--resume", type=Path, metavar="FILE", help="go on with the campaign of this file, or begin it there")
-    parser.add_argument("--output", type=Path, default=OUTPUT, help="where report and histories go (default .chaos)")
+    add = parser.add_argument
+    add("--seed", type=int, help="repeat the choices of an earlier run (default: by chance, it is printed)")
+    add("--seconds", type=float, default=300.0, help="go on for so long; the segment under way is finished (default 300)")
+    add("--load-seconds", type=float, default=25.0, help="of load and faults in a segment, which is then healed and checked (default 25)")
+    add("--rate", type=float, default=30.0, help="requests a second; one in four submits many jobs (default 30)")
+    add("--themes", type=_names(THEMES), default=(), metavar="THEME,...", help=f"segments of these only: {', '.join(THEMES)}")
+    add("--faults", type=_names(FAULTS), default=(), metavar="FAULT,...", help=f"these faults only: {', '.join(FAULTS)}")
+    add("--handlers", type=_words, default=(), metavar="MODULE,...", help="modules with your own @job handlers")
+    add("--job", action="append", nargs=2, default=[], metavar=("TYPE", "JSON"), help="submit this, not our own jobs; may be repeated")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the service, by its variable; may be repeated")
+    add("--consumers", type=int, default=0, help="processes (default: 2 to 4, by the seed)")
+    add("--producers", type=int, default=2, help="processes (default 2)")
+    add("--campaign", action="store_true", help="go on until every kind of fault has struck 300 times, SIGKILL 3,000, for 1,000,000 jobs")
+    add("--resume", type=Path, metavar="FILE", help="go on with the campaign of this file, or begin it there")
+    add("--output", type=Path, default=OUTPUT, help="where report and histories go (default .chaos)")
     told = parser.parse_args(words)
     try:
         jobs = [(kind, json.loads(payload)) for kind, payload in told.job]

@@ -22,12 +22,12 @@ def markdown(tally: Tally) -> str:
     figures = tally.figures
     kinds = [f"| {kind} | {count:,} |" for kind, count in sorted(figures.injected.items(), key=lambda item: -item[1])]
     faults = [
-        f"| `{name}` | {count:,} | {' | '.join(f'{value:.2f}' if value is not None else '-' for value in _shares(figures.recovery.get(name, [])))} |"
+        f"| `{name}` | {count:,} | {' | '.join(_told(figures.recovery.get(name, [])))} |"
         for name, count in sorted(figures.by_fault.items())
     ]
     return "\n".join(
         [
-            f"| jobs accepted | lost | runs | run again because a lease was lost | findings |\n|---|---|---|---|---|\n"
+            "| jobs accepted | lost | runs | run again because a lease was lost | findings |\n|---|---|---|---|---|",
             f"| {figures.accepted:,} | {figures.lost:,} | {figures.runs:,} | {figures.again:,} | {len(tally.findings)} |",
             "",
             "| kind | struck |\n|---|---|",
@@ -47,20 +47,23 @@ def print_report(tally: Tally) -> None:
         "fault", "struck", "recovery p50", "p99", "max", title=f"seed {tally.seed}, {tally.segments} segments, {tally.seconds:.0f} s"
     )
     for name, count in sorted(figures.by_fault.items()):
-        shares = _shares(figures.recovery.get(name, []))
-        table.add_row(name, f"{count:,}", *(f"{value:.2f} s" if value is not None else "-" for value in shares))
+        table.add_row(name, f"{count:,}", *_told(figures.recovery.get(name, [])))
     console = Console()
     console.print(table)
     for name, why in sorted(tally.missed.items()):
         if not figures.by_fault[name]:
             console.print(f"{name}: never struck: {why}")
     console.print(
-        f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again because a lease was lost "
-        f"({figures.allowed} leases of running jobs were)"
+        f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again as a lease was "
+        f"lost ({figures.allowed} leases of running jobs were)"
     )
     console.print("Every invariant held." if not tally.findings else f"{len(tally.findings)} findings:")
     for number, finding in tally.findings:
         console.print(f"segment {number}, invariant {finding.number}: {finding.sentence}\n    {finding.what}")
+
+
+def _told(seconds: Sequence[float]) -> list[str]:
+    return ["-" if value is None else f"{value:.2f}" for value in _shares(seconds)]
 
 
 def _shares(seconds: Sequence[float]) -> tuple[float | None, float | None, float | None]:

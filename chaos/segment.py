@@ -24,6 +24,7 @@ from shared.errors import UnavailableError
 HEALED_SECONDS = 120.0  # by then every job is over: leases end, retries come, a backlog is worked off
 SIGNS = ("Traceback", "service_failed", "request_failed", "heartbeat_failed")  # that something went wrong which nobody foresaw
 TICK = {"every": 1, "type": "chaos.work", "payload": {"n": 0, "schedule": "tick"}}
+OPEN = "SELECT status::text, count(*) FROM jobs WHERE finished_at IS NULL GROUP BY 1"
 MARK = "the end of the recording"
 
 
@@ -139,9 +140,7 @@ async def _rest(world: World, patience: float) -> dict[str, Any]:
 
 async def _left(world: World) -> dict[str, Any]:
     fetch = world.database.fetch
-    found: dict[str, Any] = {
-        f"{row[0]} jobs": row[1] for row in await fetch("SELECT status::text, count(*) FROM jobs WHERE finished_at IS NULL GROUP BY 1")
-    }
+    found: dict[str, Any] = {f"{row[0]} jobs": row[1] for row in await fetch(OPEN)}
     depths = await world.broker.depths()
     found |= {f"entries in {name}": depth for name, depth in depths.items() if depth and name != "dlq"}
     letters = [(job, attempts) async for _, job, attempts in world.broker.dead()]

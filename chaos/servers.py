@@ -38,7 +38,7 @@ class Disk:
         """Make it."""
         self.folder.mkdir(parents=True)
         if os.geteuid() == 0 and (mount := shutil.which("mount")):
-            made = subprocess.run(  # noqa: S603
+            made = subprocess.run(
                 [mount, "-t", "tmpfs", "-o", f"size={self._size}m,mode=0755", "chaos", self.folder], capture_output=True, check=False
             )
             self.own = made.returncode == 0
@@ -46,7 +46,7 @@ class Disk:
     def unmount(self) -> None:
         """Give it back, with all that is in it."""
         if self.own and (umount := shutil.which("umount")):
-            subprocess.run([umount, "--lazy", self.folder], capture_output=True, check=False)  # noqa: S603
+            subprocess.run([umount, "--lazy", self.folder], capture_output=True, check=False)
             self.own = False
 
     def fill(self) -> None:
@@ -166,7 +166,7 @@ class Servers:
 
     def _replace(self, source: Path, target: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)
-        subprocess.run(["cp", "--archive", source, target], check=True)  # noqa: S603, S607 - keeps the owner, unlike shutil
+        subprocess.run(["cp", "--archive", source, target], check=True)
 
 
 async def until(true: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:

@@ -76,7 +76,13 @@ def _blocking(ctx: Context, payload: Work) -> Done | str | msgspec.Raw:
 
 
 def _misdeed(payload: Work) -> str | msgspec.Raw:
+    """Do it. Returns only what cannot be a result."""
+    _end_of_the_process(payload.misdeed)
     match payload.misdeed:
+        case "overflow":
+            return "x" * 3_000_000
+        case "poison":
+            return msgspec.Raw(b"{no JSON")
         case "give_up":
             raise PermanentFailure("given up, as asked")
         case "snooze":
@@ -85,15 +91,14 @@ def _misdeed(payload: Work) -> str | msgspec.Raw:
             time.sleep(payload.seconds)
         case "starve":
             _starve()
-        case "segfault":
-            ctypes.string_at(0)
-        case "exit":
-            os._exit(3)
-        case "overflow":
-            return "x" * 3_000_000
-        case "poison":
-            return msgspec.Raw(b"{no JSON")
     raise RuntimeError("failed, as asked")
+
+
+def _end_of_the_process(misdeed: Misdeed) -> None:
+    if misdeed == "segfault":
+        ctypes.string_at(0)
+    if misdeed == "exit":
+        os._exit(3)
 
 
 async def _hang() -> None:

@@ -144,10 +144,9 @@ class World:
         plan += [(role, ["consumer", "--only", role]) for role in SERVICES if shape.split]
         for number, (part, words) in enumerate(plan, 1):
             name = f"{part}-{number}"
-            if shape.mistake:
-                words = ["chaos.mutants.run", shape.mistake, *words]
+            wrong = ["chaos.mutants.run", shape.mistake] if shape.mistake else []
             environment = self._environment(part, handlers)
-            self.members.append(Member(name, part, [sys.executable, "-m", *words], environment, self.folder / f"{name}.log"))
+            self.members.append(Member(name, part, [sys.executable, "-m", *wrong, *words], environment, self.folder / f"{name}.log"))
 
     def _environment(self, part: str, handlers: Sequence[str]) -> dict[str, str]:
         group = part if part in GROUPS else "service"

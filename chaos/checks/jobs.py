@@ -102,6 +102,10 @@ def one_key_one_job(history: History) -> Iterator[str]:
     for key, rows in by_key.items():
         if len(rows) > 1:
             yield f"key {key} is {len(rows)} jobs"
+    yield from _told_apart(history)
+
+
+def _told_apart(history: History) -> Iterator[str]:
     told: dict[str, set[str]] = defaultdict(set)
     for request in history.requests:
         if request.key:

@@ -11,7 +11,8 @@ from shared.database import Database
 
 KIND = "PostgreSQL"
 BACKENDS = """
-SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name LIKE 'millstream %' AND application_name <> 'millstream chaos'
+SELECT pid FROM pg_stat_activity
+WHERE datname = current_database() AND application_name LIKE 'millstream %' AND application_name <> 'millstream chaos'
 """
 
 

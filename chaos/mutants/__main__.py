@@ -55,17 +55,18 @@ async def _findings(servers: Servers, plan: Plan, folder: Path) -> Sequence[Find
 
 
 def _line(kill: Kill) -> str:
-    verdict = f"caught by {', '.join(map(str, kill.caught_by))} ({kill.first})" if kill.caught_by else "NOT CAUGHT"
+    verdict = f"caught by {_numbers(kill)} ({kill.first})" if kill.caught_by else "NOT CAUGHT"
     alarms = "".join(f"\n    FALSE ALARM without it, {alarm.number}: {alarm.what}" for alarm in kill.false_alarms)
     return f"{kill.name}: {verdict}; {kill.seconds:.0f} s{alarms}"
 
 
+def _numbers(kill: Kill) -> str:
+    return ", ".join(map(str, kill.caught_by))
+
+
 def table(kills: Sequence[Kill]) -> str:
     """Return the kill table in Markdown."""
-    lines = [
-        f"| {kill.name.replace('-', ' ')} | {(MISTAKES[kill.name].__doc__ or '').strip()} | {', '.join(map(str, kill.caught_by)) or 'not caught'} |"
-        for kill in kills
-    ]
+    lines = [f"| {kill.name.replace('-', ' ')} | {MISTAKES[kill.name].__doc__} | {_numbers(kill) or 'not caught'} |" for kill in kills]
     return "\n".join(["| mistake | what it does | caught by invariant |", "|---|---|---|", *lines, ""])
 
 

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import consumer.runtime
 import shared.broker
 import shared.job_store
 import shared.line
+from consumer.outcome import Bury
 from consumer.reaper import Reaper
 from consumer.reconciler import Reconciler
 from consumer.settler import Settler
@@ -26,6 +28,10 @@ def mistake(function: Mistake) -> Mistake:
     """Register one, under its name."""
     MISTAKES[function.__name__.replace("_", "-")] = function
     return function
+
+
+def _put(owner: Any, name: str, value: Any) -> None:
+    setattr(owner, name, value)
 
 
 def _script(broker: Any, name: str, old: str, new: str) -> None:
@@ -49,13 +55,13 @@ def _scripts_changed(name: str, old: str, new: str) -> None:
         made(self, *args, **options)
         _script(self, name, old, new)
 
-    Broker.__init__ = init  # type: ignore[method-assign]
+    _put(Broker, "__init__", init)
 
 
 @mistake
 def settle_does_not_wait_for_the_disk() -> None:
     """synchronous_commit=off for the settle."""
-    consumer.runtime.DURABLE = {"synchronous_commit": "off"}  # type: ignore[attr-defined]
+    _put(consumer.runtime, "DURABLE", {"synchronous_commit": "off"})
 
 
 @mistake
@@ -70,7 +76,7 @@ def answer_before_commit() -> None:
         task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return {}
 
-    Submitter.submit = hasty  # type: ignore[method-assign]
+    _put(Submitter, "submit", hasty)
 
 
 @mistake
@@ -79,14 +85,12 @@ def publish_before_commit() -> None:
     persist = Submitter._persist
 
     async def eager(self: Any, group: list[Any]) -> None:
-        try:
+        with suppress(BrokerUnavailableError):
             await self._publisher._broker.publish((job.lane, job.id) for request in group for job in request.jobs)
-        except BrokerUnavailableError:
-            pass
         await asyncio.sleep(PATIENCE_SECONDS)
         await persist(self, group)
 
-    Submitter._persist = eager  # type: ignore[method-assign]
+    _put(Submitter, "_persist", eager)
 
 
 @mistake
@@ -98,7 +102,7 @@ def ack_before_settle() -> None:
         await self._ack([attempt.entry for attempt, _ in pile])
         await settle(self, move, pile, lease_id)
 
-    Settler._settle_pile = reversed_order  # type: ignore[method-assign]
+    _put(Settler, "_settle_pile", reversed_order)
 
 
 @mistake
@@ -114,7 +118,7 @@ def no_reconciler() -> None:
     async def idle(_: Any) -> None:
         return None
 
-    Reconciler.step = idle  # type: ignore[method-assign]
+    _put(Reconciler, "step", idle)
 
 
 @mistake
@@ -124,7 +128,7 @@ def no_reaper() -> None:
     async def idle(_: Any) -> None:
         return None
 
-    Reaper.step = idle  # type: ignore[method-assign]
+    _put(Reaper, "step", idle)
 
 
 @mistake
@@ -136,7 +140,7 @@ def cursor_begins_anew() -> None:
         del cursor
         return await take_over(self, lane, idle_seconds, "0-0")
 
-    Broker.take_over = forgetful  # type: ignore[method-assign]
+    _put(Broker, "take_over", forgetful)
 
 
 @mistake
@@ -152,7 +156,7 @@ def group_at_the_end() -> None:
                 if "BUSYGROUP" not in str(error):
                     raise
 
-    Broker.ensure_groups = ensure  # type: ignore[method-assign]
+    _put(Broker, "ensure_groups", ensure)
 
 
 @mistake
@@ -177,19 +181,11 @@ def retries_by_default() -> None:
             try:
                 async with asyncio.timeout(PATIENCE_SECONDS * 10):
                     return await call(self, *words)
-            except (OSError, TimeoutError, shared.broker.RedisError):
+            except Exception:  # noqa: BLE001 - whatever redis-py would try again after
                 await self._connection.disconnect()
         return await call(self, *words)
 
-    shared.line.Line.call = stubborn  # type: ignore[method-assign]
-    connect = shared.broker.connect
-
-    def stubborn_client(url: str, **options: Any) -> Any:
-        client = connect(url, **options)
-        client.connection_pool.connection_kwargs["retry"] = shared.broker.Retry(shared.broker.NoBackoff(), 3)
-        return client
-
-    shared.broker.connect = stubborn_client
+    _put(shared.line.Line, "call", stubborn)
 
 
 @mistake
@@ -203,20 +199,20 @@ def cancelled_read() -> None:
         except TimeoutError:
             return []
 
-    Broker.wait = impatient  # type: ignore[method-assign]
+    _put(Broker, "wait", impatient)
 
 
 @mistake
 def no_bisect() -> None:
     """What PostgreSQL refuses in one of a batch is the end of all of it."""
-    bury = consumer.settler.Bury  # type: ignore[attr-defined]
+    bury = Bury
 
     async def sweeping(self: Any, move: Any, pile: list[Any], lease_id: str, error: Exception) -> None:
         del move
         verdicts = [(attempt, bury("invalid_result", str(error)[:500])) for attempt, _ in pile]
-        await self._persist(consumer.settler._MOVES[bury], verdicts, lease_id)  # type: ignore[attr-defined]
+        await self._persist(consumer.settler._MOVES[bury], verdicts, lease_id)
 
-    Settler._bisect = sweeping  # type: ignore[method-assign]
+    _put(Settler, "_bisect", sweeping)
 
 
 @mistake

@@ -13,6 +13,7 @@ SHORT_LEASE = {"MILLSTREAM_LEASE_SECONDS": "3", "MILLSTREAM_HEARTBEAT_SECONDS": 
 MANY_SLOTS = {"MILLSTREAM_CONCURRENCY": "1500"}
 PATIENCE_SECONDS = 40.0
 PLAIN = {"seconds": 0.01}
+GIVES_UP = ("chaos.work", {"misdeed": "give_up", "times": 100})
 
 BASE = Plan(
     seed=SEED,
@@ -48,7 +49,7 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "maxlen": {"rate": 60.0, "jobs": (("chaos.work", {"seconds": 0.3}),)},
     "retries-by-default": {
         "faults": ("network.reply", "network.slow"),
-        "jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "give_up", "times": 100})),
+        "jobs": (("chaos.work", PLAIN), GIVES_UP),
     },
     "cancelled-read": {},
     "no-bisect": {"jobs": (("chaos.work", PLAIN),) * 20 + (("chaos.work", {"misdeed": "poison", "times": 100}),)},

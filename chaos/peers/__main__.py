@@ -1,4 +1,4 @@
-"""`python -m chaos.peers`: kill one of two workers in the middle of its jobs, here and with other job systems, and see what becomes of them."""
+"""`python -m chaos.peers`: kill one of two workers in the middle of its jobs, here and with other job systems; what becomes of them."""
 
 import argparse
 import asyncio
@@ -53,7 +53,7 @@ class Crash:
 
 
 def judge(lines: Sequence[tuple[float, str, str]], killed_at: float, jobs: int) -> Crash:
-    """Judge from (when, start or end, number of the job); a job is the killed worker's when it began before the kill and never ended then."""
+    """Judge from (when, start or end, number of the job). The killed worker's jobs began before the kill and did not end soon after it."""
     ended = {number for _, what, number in lines if what == "end"}
     starts = Counter(number for _, what, number in lines if what == "start")
     before = {number for at, what, number in lines if what == "start" and at <= killed_at}
@@ -80,7 +80,7 @@ class Watch:
         """Read on."""
         text = self._file.read_text().splitlines() if self._file.exists() else []
         now = time.time()
-        self.lines += [(now, *line.split(" ", 1)) for line in text[len(self.lines) :]]  # type: ignore[misc]
+        self.lines += [(now, *line.split(" ", 1)) for line in text[len(self.lines) :]]
 
     def wait(self, true: str, count: int, seconds: float) -> bool:
         """Wait until so many different jobs have come to `true` (start or end)."""
@@ -99,7 +99,7 @@ def crash_peer(name: str, servers: Servers, children: Children, folder: Path) ->
     peer = next(peer for peer in known() if peer.name == peer_name)
     home = FOLDER / "peers" / peer.name
     interpreter = peer.install(peer, home, children)[0]
-    place = shutil.copy(HERE / script, home) if script.endswith(".mjs") else str(HERE / script)
+    place = str(shutil.copy(HERE / script, home) if script.endswith(".mjs") else HERE / script)
     record = folder / "record"
     record.unlink(missing_ok=True)
     url = urlunsplit(urlsplit(servers.valkey.url)._replace(path="/2"))

@@ -13,11 +13,11 @@ JOB = "job"
 
 
 def row(
-    job: str = JOB, *, n: int = 1, status: str = "COMPLETED", attempts: int = 1, worker: str = ONE, times: int = 0, token: str = "t1"
+    job: str = JOB, *, n: int = 1, status: str = "COMPLETED", attempts: int = 1, worker: str = ONE, times: int = 0, proof: str = "t1"
 ) -> Row:
     """A job of ours."""
     payload = {"n": n, "times": times}
-    result = {"token": token} if status == "COMPLETED" else None
+    result = {"token": proof} if status == "COMPLETED" else None
     return Row(job, "chaos.work", status, attempts, 0, 0, 4, worker, None, payload, result, None, None, 100.0, 101.0)
 
 
@@ -41,7 +41,7 @@ def sound() -> History:
 def taken_over() -> History:
     """The job's first worker was killed at 105; it ran again at 115."""
     history = sound()
-    history.rows[JOB] = row(attempts=2, worker=TWO, token="t2")
+    history.rows[JOB] = row(attempts=2, worker=TWO, proof="t2")
     history.tried[JOB] = [Tried(JOB, 1, ONE, 100.1, 114.0, "lost", "its worker died")]
     history.moves[JOB] = [
         Moved(JOB, 100.04, None, "PENDING", None, 0, None, None),
@@ -60,7 +60,7 @@ def taken_over() -> History:
 def retried() -> History:
     """The job failed at 100.5, as it was asked to, and ran again at 102.6."""
     history = sound()
-    history.rows[JOB] = row(attempts=2, times=1, token="t2")
+    history.rows[JOB] = row(attempts=2, times=1, proof="t2")
     history.tried[JOB] = [Tried(JOB, 1, ONE, 100.1, 100.55, "failed", "as asked")]
     history.moves[JOB] = []
     history.runs[JOB] = [Run(JOB, 1, ONE, 100.1, 100.5, "raised"), Run(JOB, 2, ONE, 102.6, 102.7, "returned")]
@@ -103,7 +103,7 @@ def never_ended(history: History) -> None:
 
 def result_of_another(history: History) -> None:
     """3."""
-    history.rows[JOB] = row(token="of a stale attempt")
+    history.rows[JOB] = row(proof="of a stale attempt")
 
 
 def success_forgotten(history: History) -> None:
