@@ -42,10 +42,10 @@ growth: $(VENV)/.dev ## measure what jobs cost as their number grows
 loadtest: $(VENV)/.run ## put load on the running service and check every job; ARGS="--rate 2000 --report load.html"
 	@exec $(BIN)/python -m loadtest $(ARGS)
 
-chaos: $(VENV)/.dev ## break everything around the jobs for five minutes and check that none is lost
+chaos: $(VENV)/.run ## break everything around the jobs for five minutes and check that none is lost
 	@exec $(BIN)/python -m chaos $(ARGS)
 
-chaos-mutants: $(VENV)/.dev ## make the service wrong in many ways and see that the check finds each
+chaos-mutants: $(VENV)/.run ## make the service wrong in many ways and see that the check finds each
 	@exec $(BIN)/python -m chaos.mutants $(ARGS)
 
 lock: $(VENV)/.dev ## choose the newest versions that fit and write them down
