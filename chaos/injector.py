@@ -25,7 +25,7 @@ class Injector:
     pairs: bool = True
     pause: tuple[float, float] = PAUSE_SECONDS
     missed: dict[str, str] = field(default_factory=dict)  # fault -> why it did not strike
-    _numbers: itertools.count[int] = field(default_factory=itertools.count)
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Inject until `stop`; what is under way then is still healed."""
