@@ -10,7 +10,7 @@ from enum import Enum
 
 from consumer.suspects import suspicious_at
 from shared import metrics, probe
-from shared.broker import Broker
+from shared.broker import Broker, Buried
 from shared.dispatch_store import DispatchStore
 from shared.job_store import MANY, JobStore
 from shared.lifecycle import TERMINAL, Status
@@ -114,16 +114,25 @@ class Triage:
 
     async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> None:
         """Put letters of dead jobs into the DLQ stream, once each, drop the jobs' entries, and note where the letters are."""
-        await self._notice_lost_letters()
-        places = await self._broker.bury(letters)
+        buried = await self._broker.bury(letters)
         probe.reached("buried", letters)
-        placed = await self._dispatch.place_letters(places)
-        if surplus := [place for job_id, place in places.items() if job_id not in placed]:
+        await self._notice_lost_letters(buried, noted=buried.places)
+        placed = await self._dispatch.place_letters(buried.places)
+        if surplus := [place for job_id, place in buried.places.items() if job_id not in placed]:
             await self._broker.forget_dead(surplus)
+        await self._check_place(placed, buried.places)
 
-    async def _notice_lost_letters(self) -> None:
-        """Whoever adds to a DLQ stream that was lost would hide the loss from the reconciler."""
-        if await self._broker.has_no_dead() and await self._dispatch.any_placed():
+    async def _notice_lost_letters(self, buried: Buried, noted: Collection[str]) -> None:
+        """Whoever adds to a DLQ stream that was lost hides the loss from the reconciler; only who made the stream anew can tell of it.
+
+        `noted` are the jobs of `buried` that have rows: strangers have none.
+        """
+        if buried.made_stream:
+            await self._dispatch.unplace_letters(keep=noted)
+
+    async def _check_place(self, placed: Collection[str], places: dict[str, str]) -> None:
+        """The stream may have been lost, and made anew by another, before the places were noted: all of them are gone then, or none."""
+        if placed and not await self._broker.holds_letter(places[next(iter(placed))]):
             await self._dispatch.unplace_letters()
 
     async def _carry_out(self, verdict: Verdict, pile: list[Entry], seen: dict[str, Seen], own_lease: str) -> None:
@@ -153,10 +162,9 @@ class Triage:
             await self._broker.postpone((entry, due_in[entry.job_id or ""]) for entry in pile)
 
     async def _bury_strangers(self, pile: list[Entry]) -> None:
-        await self._notice_lost_letters()
         now = datetime.now(UTC)
         for entry in pile:
             log.warning("unknown_job", entry_id=entry.entry_id, job_id=entry.job_id)
             error = "the entry names no job" if entry.job_id is None else "no job has this id"
             letter = Letter(entry.job_id or "", "", "unknown_job", f"{error} (entry {entry.entry_id})", 0, now)
-            await self._broker.bury([(letter, entry)])
+            await self._notice_lost_letters(await self._broker.bury([(letter, entry)]), noted=())

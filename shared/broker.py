@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from redis.asyncio import ConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
@@ -30,6 +30,13 @@ REAPER = "reaper"  # the consumer that takes over entries; one name for all reap
 
 
 ALL_OF_DEFAULT = (Portion(DEFAULT_QUEUE, share=10**9, limit=10**9),)
+
+
+class Buried(NamedTuple):
+    """The places of letters by job id; `made_stream`: there was no DLQ stream, so whatever letters should be in it are lost."""
+
+    places: dict[str, str]
+    made_stream: bool
 
 
 class GroupMissingError(BrokerUnavailableError):
@@ -161,15 +168,22 @@ class Broker:
             triples = [(member(entry.job_id or "", lane), due_in, entry.entry_id) for entry, due_in in group]
             await self._postpone(self.keys.stream(lane), triples)
 
-    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> dict[str, str]:
-        """Add dead letters to the DLQ, then drop the entries of their jobs. Returns the letters' places by job id."""
+    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> Buried:
+        """Add dead letters to the DLQ, then drop the entries of their jobs."""
         places: dict[str, str] = {}
+        made = False
         for lane, group in groupby(sorted(letters, key=_entry_lane), _entry_lane):
             for chunk in _chunks(list(group)):
                 flat = [part for letter, entry in chunk for part in (*_letter_fields(letter), entry.entry_id if entry else "")]
-                placed = await self._run("bury", [self.keys.dlq, self.keys.stream(lane)], [self._group, *flat])
+                anew, placed = await self._run("bury", [self.keys.dlq, self.keys.stream(lane)], [self._group, *flat])
+                made = made or bool(anew)
                 places |= {letter.id: place.decode() for (letter, _), place in zip(chunk, placed, strict=True)}
-        return places
+        return Buried(places, made)
+
+    async def holds_letter(self, place: str) -> bool:
+        """Whether a letter is at that place in the DLQ stream."""
+        with _translated():
+            return bool(await self.client.xrange(self.keys.dlq, place, place))
 
     async def dead(self, after: str = "-") -> AsyncIterator[tuple[str, str, int]]:
         """Every letter in the DLQ stream as (place, job id, attempts): all, or those behind a place or from a time in ms on."""

@@ -1,6 +1,6 @@
 """What Redis should hold, as PostgreSQL knows it (shared/sql/dispatch.sql)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -67,9 +67,9 @@ class DispatchStore:
         """Whether the DLQ stream should hold any letter."""
         return bool(await self._database.fetch_value(SQL["any_placed"]))
 
-    async def unplace_letters(self) -> None:
-        """Forget where letters are: the DLQ stream is gone."""
-        await self._database.fetch(SQL["unplace_letters"])
+    async def unplace_letters(self, keep: Collection[str] = ()) -> None:
+        """Forget where letters are, but for these jobs': the DLQ stream is gone."""
+        await self._database.fetch(SQL["unplace_letters"], list(keep))
 
     async def epoch(self, stream: str) -> str | None:
         """Return the value that Redis should hold, None before the first start."""

@@ -59,7 +59,8 @@ RETURNING dead_letters.job_id::text;
 SELECT EXISTS (SELECT FROM dead_letters WHERE entry_id IS NOT NULL);
 
 -- name: unplace_letters
-UPDATE dead_letters SET entry_id = NULL WHERE entry_id IS NOT NULL;
+-- All but those of $1.
+UPDATE dead_letters SET entry_id = NULL WHERE entry_id IS NOT NULL AND job_id <> ALL($1::uuid[]);
 
 -- name: epoch
 SELECT epoch FROM epochs WHERE stream = $1;
