@@ -1,6 +1,6 @@
 """The figures of a segment: how often each kind of fault struck, what was accepted, lost and run twice, and how long recovery took."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -17,18 +17,18 @@ class Figures:
     runs: int = 0
     again: int = 0  # runs of a job after one that nobody asked to repeat: neither a failure nor a snooze nor handed back
     allowed: int = 0  # of those, by leases that were lost and claims that PostgreSQL forgot
-    injected: Counter[str] = field(default_factory=Counter)  # by kind
-    by_fault: Counter[str] = field(default_factory=Counter)
-    recovery: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))  # by fault
+    injected: dict[str, int] = field(default_factory=dict)  # by kind
+    by_fault: dict[str, int] = field(default_factory=dict)
+    recovery: dict[str, list[float]] = field(default_factory=dict)  # by fault
 
     def add(self, other: "Figures") -> None:
         """Add another segment's."""
         for name in ("accepted", "lost", "runs", "again", "allowed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.injected += other.injected
-        self.by_fault += other.by_fault
+        self.injected = dict(Counter(self.injected) + Counter(other.injected))
+        self.by_fault = dict(Counter(self.by_fault) + Counter(other.by_fault))
         for fault, seconds in other.recovery.items():
-            self.recovery[fault] += seconds
+            self.recovery.setdefault(fault, []).extend(seconds)
 
 
 def figures_of(history: History) -> Figures:
@@ -36,8 +36,8 @@ def figures_of(history: History) -> Figures:
     accepted = history.accepted
     figures = Figures(accepted=len(accepted))
     figures.lost = sum(job not in history.rows or history.rows[job].status not in TERMINAL for job in accepted)
-    figures.injected.update(strike.kind for strike in history.strikes)
-    figures.by_fault.update(strike.fault for strike in history.strikes)
+    figures.injected = dict(Counter(strike.kind for strike in history.strikes))
+    figures.by_fault = dict(Counter(strike.fault for strike in history.strikes))
     figures.runs = sum(map(len, history.runs.values()))
     for job, runs in history.runs.items():
         outcomes = Counter(tried.outcome for tried in history.tried[job])
@@ -47,7 +47,7 @@ def figures_of(history: History) -> Figures:
     ends = _ends(history)
     for strike in history.strikes:
         if (seconds := _recovery(history, strike, ends)) is not None:
-            figures.recovery[strike.fault].append(seconds)
+            figures.recovery.setdefault(strike.fault, []).append(seconds)
     return figures
 
 

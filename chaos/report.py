@@ -51,7 +51,7 @@ def print_report(tally: Tally) -> None:
     console = Console()
     console.print(table)
     for name, why in sorted(tally.missed.items()):
-        if not figures.by_fault[name]:
+        if name not in figures.by_fault:
             console.print(f"{name}: never struck: {why}")
     console.print(
         f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again as a lease was "

@@ -71,12 +71,12 @@ class Servers:
         self.valkey = Valkey(folder / "valkey" / "data")
         self._copy = folder / "valkey-copy"
 
-    async def start(self) -> None:
-        """Start both."""
+    def start(self) -> None:
+        """Start both, with a cluster of their own; returns when they answer."""
         for disk in self.disks.values():
             disk.mount()
         for server in (self.postgres, self.valkey):
-            await self.up(server)
+            server.start()
 
     def stop(self) -> None:
         """End both, for good."""

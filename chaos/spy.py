@@ -1,10 +1,10 @@
 """Tells the recorder about every attempt in this consumer, whoever wrote the handler. Imported through MILLSTREAM_HANDLERS."""
 
 from contextlib import ExitStack
-from typing import Any
 
 from chaos.recorder import tell
 from consumer.attempt import Attempt
+from consumer.outcome import Decided, Ending, Returned, Succeeded
 from shared import probe
 from shared.models import Entry
 
@@ -13,9 +13,15 @@ def _started(attempt: Attempt) -> None:
     tell("start", job=attempt.job.id, n=attempt.job.attempt, worker=attempt.lease.worker)
 
 
-def _ended(detail: tuple[Attempt, Any]) -> None:
+def _ended(detail: tuple[Attempt, Ending]) -> None:
     attempt, ending = detail
-    tell("end", job=attempt.job.id, n=attempt.job.attempt, worker=attempt.lease.worker, how=type(ending).__name__.lower())
+    tell("end", job=attempt.job.id, n=attempt.job.attempt, worker=attempt.lease.worker, how=_how(ending))
+
+
+def _how(ending: Ending) -> str:
+    """Say how it ended; a child process has decided already."""
+    found = ending.outcome if isinstance(ending, Decided) else ending
+    return "returned" if isinstance(found, Returned | Succeeded) else type(found).__name__.lower()
 
 
 def _acking(entries: list[Entry]) -> None:

@@ -32,7 +32,7 @@ class Kill:
 async def hunt(names: Sequence[str], output: Path, folder: Path) -> list[Kill]:
     """Run them, one after another."""
     servers = Servers(folder)
-    await servers.start()
+    servers.start()
     try:
         return [await _hunted(servers, name, output) for name in names]
     finally:

@@ -169,7 +169,7 @@ def table(found: Mapping[str, Sequence[Crash]]) -> str:
 
 async def _measure(rounds: int, names: Sequence[str], folder: Path, output: Path) -> dict[str, list[Crash]]:
     servers = Servers(folder / "servers")
-    await servers.start()
+    servers.start()
     found: dict[str, list[Crash]] = {}
     try:
         with Children(output / "logs", Path.cwd()) as children:
