@@ -140,9 +140,13 @@ class LocalStack:
         if self._announced:
             return
         self._supervisor.refuse_bad_configuration()
-        if ready.answers(self._settings):
+        if ready.answers(self._settings) and self._takes_mail():
             self._announced = True
             print(ready.announcement(self._settings, self._shown_mail_dir()), flush=True)
+
+    def _takes_mail(self) -> bool:
+        """Whether our mail sink, if we have one, has come up."""
+        return self._settings_has("smtp_url") or ready.takes_mail(self._environment[variable("smtp_url")])
 
     def _facts(self) -> dict[str, str | None]:
         urls = {name: self._environment[variable(name)] for name in ("database_url", "redis_url", "smtp_url")}

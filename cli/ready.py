@@ -1,9 +1,11 @@
 """Whether the API answers, and what a person is told once it does."""
 
 import shutil
+import socket
 import sys
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from shared.settings import Settings
 
@@ -27,6 +29,16 @@ def answers(settings: Settings) -> bool:
         return False
     finally:
         connection.close()
+
+
+def takes_mail(smtp_url: str) -> bool:
+    """Whether somebody listens there."""
+    place = urlsplit(smtp_url)
+    try:
+        with socket.create_connection((place.hostname, place.port or 25), timeout=2):
+            return True
+    except OSError:
+        return False
 
 
 def announcement(settings: Settings, mail_dir: Path | None) -> str:

@@ -51,7 +51,8 @@ class Reader:
 
     async def look_for_strays(self, consumer: str, idle_seconds: float, known: Iterable[Entry]) -> None:
         """Doubt, when an entry has been the worker's for so long and it does not know of it: the answer to a read or a claim was lost."""
-        self.in_doubt |= bool(await self._broker.own_pending(consumer, idle_seconds, _ids(known)))
+        if await self._broker.own_pending(consumer, idle_seconds, _ids(known)):
+            self.in_doubt = True
 
     async def restore_groups(self) -> None:
         """Make the consumer groups anew that Redis has lost."""
@@ -66,8 +67,10 @@ class Reader:
 
     async def _read_own(self, consumer: str, free: int, known: set[str]) -> list[Entry]:
         """The pending list names what was handed to us."""
+        self.in_doubt = False  # from here on; who doubts meanwhile is heard by the next read
         entries = await self._broker.own_pending(consumer, 0, known)
-        self.in_doubt = len(entries) > free
+        if len(entries) > free:
+            self.in_doubt = True
         return entries[:free]
 
     async def _without_surplus(self, entries: list[Entry], free: int, portions: Sequence[Portion]) -> list[Entry]:

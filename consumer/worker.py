@@ -89,9 +89,9 @@ class Worker:
     async def _turn(self, tasks: asyncio.TaskGroup) -> None:
         """Read a batch and begin it; the next one is read meanwhile."""
         async with self._interruptions():
-            if self._reader.in_doubt:
-                await self._begun()  # what it has in hand is no stray
             if free := await self._free_slots():
+                if self._reader.in_doubt:
+                    await self._begun()  # what is in hand is no stray, and it is no longer known when its claim has broken off
                 worker = self._current_lease().worker
                 entries = await self._reader.read(worker, free, self._known_entries, may_wait=not self._stop.is_set())
                 await self._begun()

@@ -1,5 +1,6 @@
 -- Every move of a job, in the order of its life. Ids and fences come as arrays: a batch is one statement.
--- A fenced move names (id, attempt) pairs and the lease; what it returns was still ours.
+-- A fenced move names (id, attempt) pairs and the lease; what it returns was still ours. The fence stands in a CASE: in the open PostgreSQL
+-- takes it to leave one row, and in a small table reads all of it, comparing each row with the whole batch, instead of looking up ids.
 
 -- name: submit
 -- (nothing) -> PENDING or SCHEDULED. Repeatable: a batch whose outcome is unknown is simply sent again. Returns what waits for its time.
@@ -57,7 +58,7 @@ WHERE jobs.id = ANY($1::uuid[]);
 -- succeed: PROCESSING -> COMPLETED, fenced.
 UPDATE jobs SET status = 'COMPLETED', result = won.result, finished_at = now(), updated_at = now(), lease_id = NULL, error = NULL
 FROM unnest($1::uuid[], $2::integer[], $4::json[]) AS won (id, attempt, result)
-WHERE jobs.id = won.id AND status = 'PROCESSING' AND attempts = won.attempt AND lease_id = $3
+WHERE jobs.id = won.id AND CASE WHEN status = 'PROCESSING' AND attempts = won.attempt AND lease_id = $3 THEN true END
 RETURNING jobs.id::text;
 
 -- name: retry
@@ -66,7 +67,7 @@ WITH moved AS (
     UPDATE jobs SET status = 'RETRYING', failures = failures + 1, run_at = now() + make_interval(secs => failed.delay),
                     error = failed.error, lease_id = NULL, updated_at = now()
     FROM unnest($1::uuid[], $2::integer[], $4::double precision[], $5::text[], $6::text[]) AS failed (id, attempt, delay, error, traceback)
-    WHERE jobs.id = failed.id AND status = 'PROCESSING' AND attempts = failed.attempt AND lease_id = $3
+    WHERE jobs.id = failed.id AND CASE WHEN status = 'PROCESSING' AND attempts = failed.attempt AND lease_id = $3 THEN true END
     RETURNING jobs.id, attempts, worker, started_at, failed.delay, failed.error, failed.traceback
 ), history AS (
     INSERT INTO attempts (job_id, attempt, worker, started_at, outcome, error, traceback)
@@ -79,7 +80,7 @@ SELECT id::text, delay AS due_in FROM moved;
 WITH moved AS (
     UPDATE jobs SET status = 'SCHEDULED', run_at = now() + make_interval(secs => snoozed.delay), lease_id = NULL, updated_at = now()
     FROM unnest($1::uuid[], $2::integer[], $4::double precision[]) AS snoozed (id, attempt, delay)
-    WHERE jobs.id = snoozed.id AND status = 'PROCESSING' AND attempts = snoozed.attempt AND lease_id = $3
+    WHERE jobs.id = snoozed.id AND CASE WHEN status = 'PROCESSING' AND attempts = snoozed.attempt AND lease_id = $3 THEN true END
     RETURNING jobs.id, attempts, worker, started_at, snoozed.delay
 ), history AS (
     INSERT INTO attempts (job_id, attempt, worker, started_at, outcome) SELECT id, attempts, worker, started_at, 'snoozed' FROM moved
@@ -92,7 +93,7 @@ WITH moved AS (
     UPDATE jobs SET status = 'FAILED', failures = failures + 1, reason = failed.reason, error = failed.error,
                     finished_at = now(), lease_id = NULL, updated_at = now()
     FROM unnest($1::uuid[], $2::integer[], $4::text[], $5::text[], $6::text[]) AS failed (id, attempt, reason, error, traceback)
-    WHERE jobs.id = failed.id AND status = 'PROCESSING' AND attempts = failed.attempt AND lease_id = $3
+    WHERE jobs.id = failed.id AND CASE WHEN status = 'PROCESSING' AND attempts = failed.attempt AND lease_id = $3 THEN true END
     RETURNING jobs.id, type, attempts, worker, started_at, failed.reason, failed.error, failed.traceback
 ), history AS (
     INSERT INTO attempts (job_id, attempt, worker, started_at, outcome, error, traceback)
@@ -107,7 +108,7 @@ SELECT id::text, type, reason, error, attempts, now() AS dead_at FROM moved;
 WITH moved AS (
     UPDATE jobs SET status = 'PENDING', lease_id = NULL, updated_at = now()
     FROM unnest($1::uuid[], $2::integer[]) AS unfinished (id, attempt)
-    WHERE jobs.id = unfinished.id AND status = 'PROCESSING' AND attempts = unfinished.attempt AND lease_id = $3
+    WHERE jobs.id = unfinished.id AND CASE WHEN status = 'PROCESSING' AND attempts = unfinished.attempt AND lease_id = $3 THEN true END
     RETURNING jobs.id, attempts, worker, started_at
 ), history AS (
     INSERT INTO attempts (job_id, attempt, worker, started_at, outcome) SELECT id, attempts, worker, started_at, 'handed_back' FROM moved
@@ -119,7 +120,7 @@ SELECT id::text FROM moved;
 WITH moved AS (
     UPDATE jobs SET status = 'CANCELLED', reason = 'cancelled', finished_at = now(), lease_id = NULL, updated_at = now()
     FROM unnest($1::uuid[], $2::integer[]) AS stopped (id, attempt)
-    WHERE jobs.id = stopped.id AND status = 'PROCESSING' AND attempts = stopped.attempt AND lease_id = $3
+    WHERE jobs.id = stopped.id AND CASE WHEN status = 'PROCESSING' AND attempts = stopped.attempt AND lease_id = $3 THEN true END
     RETURNING jobs.id, attempts, worker, started_at
 ), history AS (
     INSERT INTO attempts (job_id, attempt, worker, started_at, outcome) SELECT id, attempts, worker, started_at, 'cancelled' FROM moved

@@ -36,7 +36,10 @@ async def marked(folder: Path, name: str) -> str:
 
 def is_gone(pid: int) -> bool:
     """Whether the process has ended."""
-    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 async def test_soft_timeout_is_raised_in_the_handler(stage: Stage, tmp_path: Path) -> None:

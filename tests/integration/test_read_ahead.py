@@ -6,11 +6,15 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from consumer.portions import Portions
+from consumer.reader import Reader
 from shared import probe
 from shared.database import Database, Transaction
 from shared.ids import new_id
 from shared.lifecycle import Status
-from shared.models import NewJob
+from shared.models import Entry, NewJob
+from shared.queue_store import QueueStore
+from shared.queues import Queues
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
 from tests.support.gate import Gate
@@ -118,3 +122,33 @@ async def test_large_payloads_are_not_all_held_at_once(stage: Stage, gate: Gate)
     gate.open.set()
     await eventually(stage.is_empty)
     assert len(gate.running) == 10
+
+
+async def test_a_slot_that_comes_free_while_a_claim_breaks_off_does_not_hide_it(stage: Stage, gate: Gate, locks: Transaction) -> None:
+    """All slots are taken when a claim breaks off; the next read must wait until its entry is nobody's, and then find it."""
+    other = Gate()
+    await stage.start({"gate": gate.__call__, "other": other.__call__}, roles=("worker",), concurrency=2, **NO_HELP)
+    await stage.submit("other")
+    await eventually(lambda: other.running)
+    job_id = await _claim_that_hangs(stage, locks)
+    with probe.on("interrupted", lambda _: other.open.set()):
+        await stage.database.fetch(f"SELECT pg_terminate_backend(pid) {HANGING}")
+        await locks.script("ROLLBACK")
+        await eventually(lambda: gate.running == [job_id], within=5)
+    gate.open.set()
+    await eventually(stage.is_empty)
+
+
+async def test_a_doubt_that_comes_up_during_a_look_is_kept(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A claim breaks off while the worker looks through its pending list: that look cannot have seen it."""
+    reader = Reader(stage.broker, stage.broker, Queues(QueueStore(stage.database), []), Portions({}, {}))
+
+    async def interrupted(*_: object) -> list[Entry]:
+        reader.doubt()
+        return []
+
+    monkeypatch.setattr(stage.broker, "own_pending", interrupted)
+    await reader.look_for_strays("worker", 5.0, [])
+    assert reader.in_doubt
+    assert await reader.read("worker", 5, list, may_wait=False) == []
+    assert reader.in_doubt

@@ -17,7 +17,7 @@ async def test_retries_and_schedules_with_split_roles(stack: Stack) -> None:
     """
     services = stack.consumer("--only", "reaper,delayer,reconciler,janitor")
     _, _, doomed = await asyncio.gather(stack.producer(), services, stack.consumer("--only", "worker"))
-    held = await stack.bulk(5, payload={"seconds": 1})
+    held = await stack.bulk(5, payload={"seconds": 5})  # longer than a worker takes to start
     for job_id in held:
         await stack.started(job_id)
     await stack.consumer("--only", "worker")
