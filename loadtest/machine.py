@@ -20,7 +20,6 @@ def describe() -> dict[str, Any]:
         "load_at_start": os.getloadavg()[0],  # of the last minute: others' work that was in the way
         "system": platform.platform(),
         "python": platform.python_version(),
-        "node": _said("node", "--version"),
         "commit": _said("git", "describe", "--always", "--dirty"),
         "versions": {name: _version(name) for name in PACKAGES},
     }

@@ -80,7 +80,8 @@ def detail(response: Response) -> str:
     """Return what a problem document says, with its reasons; else the beginning of the body."""
     try:
         problem = orjson.loads(response.body)
-        reasons = [f"{error.get('pointer', '')} {error.get('detail', '')}".strip() for error in problem.get("errors", ())]
-        return "; ".join([str(problem["detail"]), *(reason for reason in reasons if reason not in problem["detail"])])
+        told = str(problem["detail"])
+        more = [error for error in problem.get("errors", ()) if error["detail"] not in told]
+        return "; ".join([told, *(f"{error.get('pointer', '')} {error['detail']}".strip() for error in more)])
     except (ValueError, KeyError, TypeError, AttributeError):
         return response.body[:200].decode(errors="replace") or "no reason was given"
