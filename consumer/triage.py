@@ -132,7 +132,8 @@ class Triage:
 
     async def _check_place(self, placed: Collection[str], places: dict[str, str]) -> None:
         """The stream may have been lost, and made anew by another, before the places were noted: all of them are gone then, or none."""
-        if placed and not await self._broker.holds_letter(places[next(iter(placed))]):
+        job_id = next(iter(placed), None)
+        if job_id and not await self._broker.holds_letter(job_id, places[job_id]):
             await self._dispatch.unplace_letters()
 
     async def _carry_out(self, verdict: Verdict, pile: list[Entry], seen: dict[str, Seen], own_lease: str) -> None:

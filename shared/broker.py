@@ -180,10 +180,11 @@ class Broker:
                 places |= {letter.id: place.decode() for (letter, _), place in zip(chunk, placed, strict=True)}
         return Buried(places, made)
 
-    async def holds_letter(self, place: str) -> bool:
-        """Whether a letter is at that place in the DLQ stream."""
+    async def holds_letter(self, job_id: str, place: str) -> bool:
+        """Whether the letter of this job is at that place in the DLQ stream; after a loss in the same millisecond another's may be."""
         with _translated():
-            return bool(await self.client.xrange(self.keys.dlq, place, place))
+            found = await self.client.xrange(self.keys.dlq, place, place)
+        return any(fields.get(b"id") == job_id.encode() for _, fields in found)
 
     async def dead(self, after: str = "-") -> AsyncIterator[tuple[str, str, int]]:
         """Every letter in the DLQ stream as (place, job id, attempts): all, or those behind a place or from a time in ms on."""

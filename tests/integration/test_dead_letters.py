@@ -243,6 +243,26 @@ async def test_a_stream_that_goes_between_an_add_and_its_note_is_noticed(
     await _comes_back(desk, database, {*first, *second})
 
 
+async def test_another_letter_at_the_very_same_place_does_not_hide_the_loss(
+    desk: Desk, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Places are milliseconds: what is lost and made anew within one begins at the same place."""
+    first, second = await desk.dead(1), await desk.dead(1)
+    place_letters = desk.dispatch.place_letters
+
+    async def interrupted(places: dict[str, str]) -> set[str]:
+        taken, (other,) = next(iter(places.values())), second
+        await desk.broker.client.delete(desk.broker.keys.dlq)
+        await desk.broker.client.xadd(desk.broker.keys.dlq, {"id": other, "attempts": 1}, id=taken)
+        await place_letters({other: taken})
+        return await place_letters(places)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(desk.dispatch, "place_letters", interrupted)
+        await desk.triage.bury([(letter, None) for letter in first.values()])
+    await _comes_back(desk, database, {*first, *second})
+
+
 async def _comes_back(desk: Desk, database: Database, job_ids: set[str]) -> None:
     """A round of the reconciler later each letter is in the stream once, and where the table says."""
     await database.fetch("UPDATE dead_letters SET dead_at = dead_at - interval '1 minute'")
