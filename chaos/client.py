@@ -13,6 +13,7 @@ from chaos.journal import Journal
 
 TIMEOUT_SECONDS = 4.0
 CONNECTIONS = 100
+HANGS_UP = 0.5  # of the requests end their connection: a producer that has just started would get none of the kept ones
 
 
 class Client:
@@ -73,6 +74,8 @@ class Client:
     async def _post(self, path: str, body: Any, key: str | None, seconds: float) -> tuple[int, dict[str, Any]]:
         """Return the status, 0 if there was no answer, and its JSON."""
         headers = {"Idempotency-Key": key} if key else {}
+        if self._dice.random() < HANGS_UP:
+            headers["Connection"] = "close"
         try:
             async with self._http.post(path, json=body, headers=headers, timeout=aiohttp.ClientTimeout(total=seconds)) as answer:
                 return answer.status, await answer.json(content_type=None) or {}

@@ -1,11 +1,14 @@
 """The figures of a segment: how often each kind of fault struck, what was accepted, lost and run twice, and how long recovery took."""
 
+import signal
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.history import History, Strike
 from shared.lifecycle import TERMINAL
+
+SIGKILL = "SIGKILL"
 
 
 @dataclass
@@ -36,7 +39,7 @@ def figures_of(history: History) -> Figures:
     accepted = history.accepted
     figures = Figures(accepted=len(accepted))
     figures.lost = sum(job not in history.rows or history.rows[job].status not in TERMINAL for job in accepted)
-    figures.injected = dict(Counter(strike.kind for strike in history.strikes))
+    figures.injected = _injected(history)
     figures.by_fault = dict(Counter(strike.fault for strike in history.strikes))
     figures.runs = sum(map(len, history.runs.values()))
     for job, runs in history.runs.items():
@@ -49,6 +52,13 @@ def figures_of(history: History) -> Figures:
         if (seconds := _recovery(history, strike, ends)) is not None:
             figures.recovery.setdefault(strike.fault, []).append(seconds)
     return figures
+
+
+def _injected(history: History) -> dict[str, int]:
+    """By kind; of SIGKILL every process that got it: some faults kill several."""
+    kinds = Counter(strike.kind for strike in history.strikes)
+    killed = sum(code == -signal.SIGKILL for _, code in history.deaths.values())
+    return dict(kinds | Counter({SIGKILL: killed}))
 
 
 def _ends(history: History) -> Sequence[tuple[float, float]]:
@@ -64,12 +74,12 @@ def _recovery(history: History, strike: Strike, ends: Sequence[tuple[float, floa
     Of a killed consumer: until the last job that it was running has started again. Of anything else: from when it was healed until a job
     that was accepted after that has ended.
     """
-    if strike.kind == "SIGKILL" and strike.victims:
+    if strike.kind == SIGKILL and strike.victims:
         return _taken_over(history, strike)
     if strike.healed is None:
         return None
     after = [ended for answered, ended in ends if answered >= strike.healed]
-    return min(after) - strike.healed if after else None
+    return max(min(after) - strike.healed, 0.0) if after else None  # our hearing of an answer may be late
 
 
 def _taken_over(history: History, strike: Strike) -> float | None:

@@ -11,8 +11,8 @@ from chaos.faults import FAULTS, Fault, MissedError
 from chaos.world import World
 from shared.errors import UnavailableError
 
-PAUSE_SECONDS = (0.3, 2.0)  # between two faults
-PAIR_SHARE = 0.25
+PAUSE_SECONDS = (0.1, 1.2)  # between two faults
+PAIR_SHARE = 0.5
 
 
 @dataclass

@@ -5,7 +5,8 @@ from itertools import pairwise
 
 from chaos.checks.invariant import invariant
 from chaos.faults.fault import EVERYONE
-from chaos.history import History, Row, Run, Strike, Tried
+from chaos.history import History, Moved, Row, Run, Strike, Tried
+from shared.lifecycle import TERMINAL, Status
 
 FORGETFUL = ("postgres.immediate", "postgres.kill", "postgres.backend.kill", "postgres.disk")  # claims of the last moment may be forgotten
 LATE_SECONDS = 60.0  # a lease that a fault has broken is found to be dead within
@@ -13,7 +14,7 @@ BACKOFF_SECONDS = 2.0
 EARLY_SECONDS = 0.02  # clocks of one machine, read in three processes
 TARDY_SECONDS = 1.0
 CALM_SECONDS = 3.0  # after a fault was healed what waited is worked off
-PLAIN_EXITS = (0, -9, -11, 3)  # drained, SIGKILL, segfault, os._exit(3) of a handler
+PLAIN_EXITS = (0, -9, -11, -15, 3)  # drained, SIGKILL, segfault, told to end while it started, os._exit(3) of a handler
 
 
 def _crashes(history: History) -> list[Strike]:
@@ -93,9 +94,8 @@ def retries_keep_time(history: History) -> Iterator[str]:
         if row is None or not row.ours:
             continue
         by_attempt = {run.attempt: run for run in runs}
-        failed = [tried for tried in history.tried[job] if tried.outcome == "failed"]
-        for number, tried in enumerate(failed):
-            first, second = by_attempt.get(tried.attempt), by_attempt.get(tried.attempt + 1)
+        for number, attempt in _retried(history.moves[job]):
+            first, second = by_attempt.get(attempt), by_attempt.get(attempt + 1)
             if first is None or second is None or first.ended is None:
                 continue
             wanted, gap = BACKOFF_SECONDS * 2**number, second.began - first.ended
@@ -103,6 +103,17 @@ def retries_keep_time(history: History) -> Iterator[str]:
                 yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, {wanted:g} s too soon"
             elif gap > wanted + TARDY_SECONDS and not _troubled(history, first.ended, second.began):
                 yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, with nothing broken ({wanted:g} s wanted)"
+
+
+def _retried(moves: Sequence[Moved]) -> Iterator[tuple[int, int]]:
+    """Yield how many failures went before and the attempt that failed, for each that is to be tried again; a replay begins anew."""
+    failures = 0
+    for move in moves:
+        if move.came_from in TERMINAL:
+            failures = 0
+        if move.went_to == Status.RETRYING and move.came_from == Status.PROCESSING:
+            yield failures, move.after or 0
+            failures += 1
 
 
 def _troubled(history: History, since: float, until: float) -> bool:

@@ -69,15 +69,18 @@ async def service_killed(world: World, dice: Random) -> AsyncIterator[Hit]:
 
 
 async def _killed_at(world: World, member: Member, point: str, nth: int) -> Hit:
-    await member.drained(world.settings.grace_seconds + 5)
+    """Kill it wherever it is, and once more when it has come to the point in its next life."""
+    first = member.pid
+    member.wanted = False
+    member.kill()
     world.note_death(member)
     world.begin(member, MILLSTREAM_PROBES=f"{point}=kill@{nth}")
-    pid = member.pid
+    second = member.pid
     if not await member.ended(POINT_SECONDS):
         await member.drained(world.settings.grace_seconds + 5)  # disarmed; the keeper starts it again
         member.wanted = True
         raise MissedError(f"{member.name} did not come to {point}")
-    return Hit(victims=(pid,), detail=f"{member.name} at {point}")
+    return Hit(victims=(first, second), detail=f"{member.name} at {point}")
 
 
 @fault("consumer.kill.point", "SIGKILL")

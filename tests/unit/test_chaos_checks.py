@@ -62,7 +62,13 @@ def retried() -> History:
     history = sound()
     history.rows[JOB] = row(attempts=2, times=1, proof="t2")
     history.tried[JOB] = [Tried(JOB, 1, ONE, 100.1, 100.55, "failed", "as asked")]
-    history.moves[JOB] = []
+    history.moves[JOB] = [
+        Moved(JOB, 100.04, None, "PENDING", None, 0, None, None),
+        Moved(JOB, 100.1, "PENDING", "PROCESSING", 0, 1, None, "l1"),
+        Moved(JOB, 100.55, "PROCESSING", "RETRYING", 1, 1, "l1", None),
+        Moved(JOB, 102.6, "RETRYING", "PROCESSING", 1, 2, None, "l1"),
+        Moved(JOB, 102.8, "PROCESSING", "COMPLETED", 2, 2, "l1", None),
+    ]
     history.runs[JOB] = [Run(JOB, 1, ONE, 100.1, 100.5, "raised"), Run(JOB, 2, ONE, 102.6, 102.7, "returned")]
     history.effects[JOB, 2].add("t2")
     history.settled[JOB] = 102.8
@@ -217,6 +223,18 @@ def test_a_retry_too_early_or_too_late_is_found(began: float, *, found: bool) ->
     history = retried()
     history.runs[JOB][1].began = began
     assert (8 in {finding.number for finding in check(history)}) == found
+
+
+def test_a_replay_need_not_wait() -> None:
+    """The job had failed for good."""
+    history = retried()
+    history.runs[JOB][1].began = 100.7
+    history.moves[JOB][2:4] = [
+        Moved(JOB, 100.55, "PROCESSING", "FAILED", 1, 1, "l1", None),
+        Moved(JOB, 100.65, "FAILED", "PENDING", 1, 1, None, None),
+        Moved(JOB, 100.7, "PENDING", "PROCESSING", 1, 2, None, "l1"),
+    ]
+    assert 8 not in {finding.number for finding in check(history)}
 
 
 def test_a_retry_may_be_late_when_something_is_broken() -> None:
