@@ -31,7 +31,7 @@ async def clock_off(world: World, dice: Random) -> AsyncIterator[Hit]:
     patience = world.settings.grace_seconds + 5
     await member.drained(patience)
     world.note_death(member)
-    world.begin(member, LD_PRELOAD=library(), FAKETIME=f"{offset:+d}s", FAKETIME_DONT_FAKE_MONOTONIC="1")
+    world.begin(member, LD_PRELOAD=library(), FAKETIME=f"{offset:+d}s")
     yield Hit(dice.uniform(3, 6), detail=f"{member.name} {offset:+d} s")
     await member.drained(patience)
     world.note_death(member)
