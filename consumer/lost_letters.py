@@ -8,6 +8,7 @@ from datetime import timedelta
 from shared.broker import Broker
 from shared.dispatch_store import PAGE, DispatchStore
 from shared.log import get_log
+from shared.models import Placed
 
 log = get_log()
 
@@ -34,10 +35,10 @@ class LostLetters:
 
     async def _note_places(self, after: str) -> str:
         """Note letters that are in the stream behind this place: a worker may have died after it had added one. Return the last place."""
-        page: list[tuple[str, str, int]] = []
-        async for place, job_id, attempts in self._broker.dead(after):
-            after = place
-            page.append((place, job_id, attempts))
+        page: list[Placed] = []
+        async for letter in self._broker.dead(after):
+            after = letter.place
+            page.append(letter)
             if len(page) == PAGE:
                 await self._dispatch.note_places(page)
                 page.clear()

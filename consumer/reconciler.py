@@ -9,6 +9,7 @@ import secrets
 import time
 from datetime import datetime, timedelta
 
+from consumer.letter_audit import LetterAudit
 from consumer.lost_letters import LostLetters
 from consumer.triage import Triage
 from shared import metrics, probe
@@ -34,6 +35,7 @@ class Reconciler:
         self._broker = broker
         self._triage = triage
         self._letters = LostLetters(dispatch, broker)
+        self._audit = LetterAudit(dispatch, broker, self._letters)
         self._horizon: datetime | None = None  # what becomes due until then is in the ZSET
         self._orphans_sought_at: float | None = None  # by the monotonic clock; None: never, so whoever died long ago is unknown
 
@@ -56,6 +58,7 @@ class Reconciler:
             log.warning("rebuilding_dead_letters")
             await self._rebuild_letters()
         await self._letters.publish(MARGIN_SECONDS)
+        await self._audit.step()
 
     # Redis has lost something that we put there
 

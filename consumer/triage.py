@@ -15,7 +15,7 @@ from shared.dispatch_store import DispatchStore
 from shared.job_store import MANY, JobStore
 from shared.lifecycle import TERMINAL, Status
 from shared.log import get_log
-from shared.models import Entry, Letter, Reclaimed, Seen
+from shared.models import UNKNOWN_JOB, Entry, Letter, Reclaimed, Seen
 
 log = get_log()
 
@@ -133,7 +133,7 @@ class Triage:
     async def _check_place(self, placed: Collection[str], places: dict[str, str]) -> None:
         """The stream may have been lost, and made anew by another, before the places were noted: all of them are gone then, or none."""
         job_id = next(iter(placed), None)
-        if job_id and not await self._broker.holds_letter(job_id, places[job_id]):
+        if job_id and await self._broker.missing_letters({job_id: places[job_id]}):
             await self._dispatch.unplace_letters()
 
     async def _carry_out(self, verdict: Verdict, pile: list[Entry], seen: dict[str, Seen], own_lease: str) -> None:
@@ -167,5 +167,5 @@ class Triage:
         for entry in pile:
             log.warning("unknown_job", entry_id=entry.entry_id, job_id=entry.job_id)
             error = "the entry names no job" if entry.job_id is None else "no job has this id"
-            letter = Letter(entry.job_id or "", "", "unknown_job", f"{error} (entry {entry.entry_id})", 0, now)
+            letter = Letter(entry.job_id or "", "", UNKNOWN_JOB, f"{error} (entry {entry.entry_id})", 0, now)
             await self._notice_lost_letters(await self._broker.bury([(letter, entry)]), noted=())

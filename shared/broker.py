@@ -3,7 +3,7 @@
 Many ids go in one script call instead of a pipeline of single commands: redis-py spends its time on packing and parsing.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.resources import files
 from itertools import groupby
@@ -19,7 +19,7 @@ from shared.errors import BrokerUnavailableError
 from shared.ids import parse_id
 from shared.keys import DEFAULT_QUEUE, PRIORITIES, Keys, lane_name, lanes_of, member, split_lane
 from shared.line import Line, PlainConnection, TlsConnection
-from shared.models import Due, Entry, Letter, Portion
+from shared.models import Due, Entry, Letter, Placed, Portion
 
 T = TypeVar("T")
 
@@ -180,24 +180,29 @@ class Broker:
                 places |= {letter.id: place.decode() for (letter, _), place in zip(chunk, placed, strict=True)}
         return Buried(places, made)
 
-    async def holds_letter(self, job_id: str, place: str) -> bool:
-        """Whether the letter of this job is at that place in the DLQ stream; after a loss in the same millisecond another's may be."""
-        with _translated():
-            found = await self.client.xrange(self.keys.dlq, place, place)
-        return any(fields.get(b"id") == job_id.encode() for _, fields in found)
+    async def missing_letters(self, places: Mapping[str, str]) -> dict[str, str]:
+        """Of these places, by job id, those that hold no letter of their job; after a loss another's may be at the very same place."""
+        async with self.client.pipeline(transaction=False) as pipe:
+            for place in places.values():
+                pipe.xrange(self.keys.dlq, place, place)
+            with _translated():
+                found = await pipe.execute()
+        held = {job_id for job_id, entries in zip(places, found, strict=True) for _, fields in entries if _text(fields, b"id") == job_id}
+        return {job_id: place for job_id, place in places.items() if job_id not in held}
 
-    async def dead(self, after: str = "-") -> AsyncIterator[tuple[str, str, int]]:
-        """Every letter in the DLQ stream as (place, job id, attempts): all, or those behind a place or from a time in ms on."""
+    async def count_dead(self) -> int:
+        """How many letters the DLQ stream holds."""
+        with _translated():
+            return int(await self.client.xlen(self.keys.dlq))
+
+    async def dead(self, after: str = "-") -> AsyncIterator[Placed]:
+        """Every letter in the DLQ stream: all, or those behind a place or from a time in ms on."""
         last = f"({after}" if "-" in after[1:] else after
         while True:
             with _translated():
                 page = await self.client.xrange(self.keys.dlq, last, "+", count=CHUNK)
             for place, fields in page:
-                yield (
-                    place.decode(),
-                    fields.get(b"id", b"").decode("utf-8", "replace"),
-                    _number(fields.get(b"attempts")),
-                )
+                yield Placed(place.decode(), _text(fields, b"id"), _number(fields.get(b"attempts")), _text(fields, b"reason"))
             if len(page) < CHUNK:
                 return
             last = f"({page[-1][0].decode()}"
@@ -209,7 +214,7 @@ class Broker:
         for _ in range(NEWEST_CHUNKS):
             with _translated():
                 page = await self.client.xrevrange(self.keys.dlq, last, "-", count=CHUNK)
-            places += [place.decode() for place, fields in page if fields.get(b"id", b"").decode("utf-8", "replace") in job_ids]
+            places += [place.decode() for place, fields in page if _text(fields, b"id") in job_ids]
             if len(page) < CHUNK or len(places) >= len(job_ids):
                 break
             last = f"({page[-1][0].decode()}"
@@ -383,6 +388,10 @@ def _pending(reply: Any) -> int:
 
 def _letter_fields(letter: Letter) -> tuple[str | int, ...]:
     return letter.id, letter.type, letter.reason, letter.error[:1000], letter.attempts, letter.dead_at.isoformat()
+
+
+def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
+    return fields.get(name, b"").decode("utf-8", "replace")
 
 
 def _number(raw: bytes | None) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from shared.database import Database, Transaction
 from shared.ids import floor_id, parse_id
 from shared.keys import split_lane
-from shared.models import Due, Letter
+from shared.models import Due, Letter, Placed
 from shared.queries import load
 
 SQL = load("dispatch")
@@ -53,9 +53,9 @@ class DispatchStore:
         when: datetime | None = await self._database.fetch_value(SQL["oldest_unplaced"], older_than)
         return when
 
-    async def note_places(self, found: Sequence[tuple[str, str, int]]) -> None:
-        """Note (place, job id, attempts) of letters that are in the DLQ stream, where no place is known and no rival is at work."""
-        known = [(place, known_id, attempts) for place, job_id, attempts in found if (known_id := parse_id(job_id))]
+    async def note_places(self, found: Sequence[Placed]) -> None:
+        """Note where letters are in the DLQ stream, where no place is known and no rival is at work."""
+        known = [(letter.place, known_id, letter.attempts) for letter in found if (known_id := parse_id(letter.job_id))]
         if known:
             await self._database.fetch(SQL["note_places"], *map(list, zip(*known, strict=True)))
 
@@ -70,6 +70,27 @@ class DispatchStore:
     async def unplace_letters(self, keep: Collection[str] = ()) -> None:
         """Forget where letters are, but for these jobs': the DLQ stream is gone."""
         await self._database.fetch(SQL["unplace_letters"], list(keep))
+
+    async def count_placed(self) -> int | None:
+        """How many letters the DLQ stream should hold; None while some are on their way there."""
+        count: int | None = await self._database.fetch_value(SQL["count_placed"])
+        return count
+
+    async def placed(self) -> AsyncIterator[dict[str, str]]:
+        """Pages of the noted places by job id."""
+        last_id = "00000000-0000-0000-0000-000000000000"
+        while rows := await self._database.fetch(SQL["placed"], last_id, PAGE):
+            yield {row[0]: row[1] for row in rows}
+            last_id = rows[-1][0]
+
+    async def unplace(self, places: dict[str, str]) -> None:
+        """Forget these places, by job id, of letters that are not there."""
+        await self._database.fetch(SQL["unplace"], list(places), list(places.values()))
+
+    async def strays(self, jobs: dict[str, str]) -> list[str]:
+        """Of these places, with the job ids of the letters found there, return those that no letter should be at."""
+        known = {place: known_id for place, job_id in jobs.items() if (known_id := parse_id(job_id))}
+        return [row[0] for row in await self._database.fetch(SQL["strays"], list(known), list(known.values()))]
 
     async def epoch(self, stream: str) -> str | None:
         """Return the value that Redis should hold, None before the first start."""

@@ -88,6 +88,18 @@ class Letter(NamedTuple):
     dead_at: datetime
 
 
+class Placed(NamedTuple):
+    """A letter as it is found in the DLQ stream. `reason` is UNKNOWN_JOB for an entry whose job nobody knows: it has no row."""
+
+    place: str
+    job_id: str
+    attempts: int
+    reason: str
+
+
+UNKNOWN_JOB = "unknown_job"
+
+
 class Reclaimed(NamedTuple):
     """A job that was taken from a dead worker: to run again, or dead with a letter."""
 

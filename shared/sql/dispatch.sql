@@ -62,6 +62,25 @@ SELECT EXISTS (SELECT FROM dead_letters WHERE entry_id IS NOT NULL);
 -- All but those of $1.
 UPDATE dead_letters SET entry_id = NULL WHERE entry_id IS NOT NULL AND job_id <> ALL($1::uuid[]);
 
+-- name: count_placed
+-- How many letters the DLQ stream should hold; null while some are on their way there.
+SELECT CASE WHEN NOT EXISTS (SELECT FROM dead_letters WHERE entry_id IS NULL)
+            THEN (SELECT coalesce(sum(n), 0)::bigint FROM job_counts WHERE status = 'FAILED') END;
+
+-- name: placed
+-- One page of them, by id.
+SELECT job_id::text, entry_id FROM dead_letters WHERE entry_id IS NOT NULL AND job_id > $1 ORDER BY job_id LIMIT $2;
+
+-- name: unplace
+-- These letters are not where they should be.
+UPDATE dead_letters SET entry_id = NULL FROM unnest($1::uuid[], $2::text[]) AS missing (job_id, entry_id)
+WHERE dead_letters.job_id = missing.job_id AND dead_letters.entry_id = missing.entry_id;
+
+-- name: strays
+-- Of these letters in the stream those that should not be there: their job is not dead any more, or has another letter there.
+SELECT found.entry_id FROM unnest($1::text[], $2::uuid[]) AS found (entry_id, job_id)
+WHERE NOT EXISTS (SELECT FROM dead_letters AS it WHERE it.job_id = found.job_id AND (it.entry_id IS NULL OR it.entry_id = found.entry_id));
+
 -- name: epoch
 SELECT epoch FROM epochs WHERE stream = $1;
 

@@ -17,7 +17,7 @@ from shared.job_store import JobStore
 from shared.jobs import Context
 from shared.lease_store import LeaseStore
 from shared.lifecycle import Status
-from shared.models import Lease, Letter
+from shared.models import Lease, Letter, Placed
 from shared.settings import Settings
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
@@ -41,7 +41,7 @@ class Desk:
 
     async def in_stream(self) -> list[tuple[str, str]]:
         """Return (job id, place) of every letter in the DLQ stream."""
-        return [(job_id, place) async for place, job_id, _ in self.broker.dead()]
+        return [(letter.job_id, letter.place) async for letter in self.broker.dead()]
 
 
 @pytest.fixture
@@ -84,9 +84,9 @@ async def test_a_rebuild_reads_no_letter_again_and_again(desk: Desk, monkeypatch
     letters = await desk.dead(42)
     read: list[str] = []
 
-    async def dead(after: str = "-") -> AsyncIterator[tuple[str, str, int]]:
+    async def dead(after: str = "-") -> AsyncIterator[Placed]:
         async for letter in Broker.dead(desk.broker, after):
-            read.append(letter[0])
+            read.append(letter.place)
             yield letter
 
     monkeypatch.setattr(desk.broker, "dead", dead)

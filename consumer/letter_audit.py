@@ -1,0 +1,74 @@
+"""Makes the DLQ stream equal to the table again when letters are missing in it, or too many.
+
+A Redis that came back with the files of some time ago does that, and so does a hand. Neither leaves another trace: the stream is there,
+and the table says where each letter was put. So they are counted, once a round, and compared one by one only when the counts differ.
+"""
+
+from collections.abc import Sequence
+
+from consumer.lost_letters import LostLetters
+from shared.broker import Broker
+from shared.dispatch_store import PAGE, DispatchStore
+from shared.log import get_log
+from shared.models import UNKNOWN_JOB, Placed
+
+log = get_log()
+
+ROUNDS = 10  # in a row with different counts: letters come and go between the two looks
+
+
+class LetterAudit:
+    """Any number of them may work at a time: what one has mended the others find in order."""
+
+    def __init__(self, dispatch: DispatchStore, broker: Broker, letters: LostLetters) -> None:
+        self._dispatch = dispatch
+        self._broker = broker
+        self._letters = letters
+        self._strangers = 0  # letters in the stream that no row stands for, as they were last counted
+        self._rounds = 0
+
+    async def step(self) -> None:
+        """Look once."""
+        wanted = await self._dispatch.count_placed()
+        if wanted is None:
+            return
+        differs = await self._broker.count_dead() != wanted + self._strangers
+        self._rounds = self._rounds + 1 if differs else 0
+        if self._rounds >= ROUNDS:
+            self._rounds = 0
+            await self._make_equal()
+
+    async def _make_equal(self) -> None:
+        missing = await self._unplace_missing()
+        await self._letters.publish(0)
+        strays = await self._remove_strays()
+        if missing or strays:
+            log.warning("dead_letters_mended", missing=missing, strays=strays)
+
+    async def _unplace_missing(self) -> int:
+        count = 0
+        async for places in self._dispatch.placed():
+            if missing := await self._broker.missing_letters(places):
+                await self._dispatch.unplace(missing)
+                count += len(missing)
+        return count
+
+    async def _remove_strays(self) -> int:
+        strangers, strays = 0, 0
+        page: list[Placed] = []
+        async for letter in self._broker.dead():
+            if letter.reason == UNKNOWN_JOB:
+                strangers += 1
+                continue
+            page.append(letter)
+            if len(page) == PAGE:
+                strays += await self._remove(page)
+                page.clear()
+        strays += await self._remove(page)
+        self._strangers = strangers
+        return strays
+
+    async def _remove(self, page: Sequence[Placed]) -> int:
+        strays = await self._dispatch.strays({letter.place: letter.job_id for letter in page})
+        await self._broker.forget_dead(strays)
+        return len(strays)
