@@ -143,7 +143,7 @@ async def _left(world: World) -> dict[str, Any]:
     found: dict[str, Any] = {f"{row[0]} jobs": row[1] for row in await fetch(OPEN)}
     depths = await world.broker.depths()
     found |= {f"entries in {name}": depth for name, depth in depths.items() if depth and name != "dlq"}
-    letters = [(job, attempts) async for _, job, attempts in world.broker.dead()]
+    letters = [(letter.job_id, letter.attempts) async for letter in world.broker.dead()]
     failed = {row[0]: row[1] for row in await fetch("SELECT id::text, attempts FROM jobs WHERE status = 'FAILED'")}
     if sorted(letters) != sorted(failed.items()):
         found["letters"] = f"{len(letters)} in the DLQ stream, {len(failed)} jobs FAILED"
