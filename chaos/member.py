@@ -59,18 +59,20 @@ class Member:
                 os.kill(self.pid, number)
 
     async def drained(self, seconds: float) -> None:
-        """Ask it to end, wait for that; kill it if it takes longer."""
+        """Ask it to end, wait for that; kill it if it takes longer. Whoever starts it again meanwhile starts another life."""
         self.wanted = False
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
-        await self.ended(seconds)
-        self.kill()
+        process = self._process
+        if not await self.ended(seconds) and process:
+            process.kill()
 
     async def ended(self, seconds: float) -> bool:
-        """Wait for its end; whether it came."""
+        """Wait for the end of this life; whether it came."""
+        process = self._process
 
         async def gone() -> bool:
-            return not self.alive
+            return process is None or not process.alive
 
         with suppress(TimeoutError):
             await until(gone, seconds, f"{self.name} has ended")

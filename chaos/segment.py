@@ -12,7 +12,7 @@ import aiohttp
 
 from chaos.checks import Finding, check
 from chaos.figures import Figures, figures_of
-from chaos.history import History, read_database, read_journal, read_recording
+from chaos.history import History, pid_of, read_database, read_journal, read_recording
 from chaos.injector import PAUSE_SECONDS, Injector
 from chaos.journal import Journal, read
 from chaos.load import Load
@@ -150,6 +150,9 @@ async def _left(world: World) -> dict[str, Any]:
     if unplaced := await world.database.fetch_value("SELECT count(*) FROM dead_letters WHERE entry_id IS NULL"):
         found["letters without a place"] = unplaced
     live = {row[0] for row in await fetch("SELECT worker FROM leases WHERE dead_at IS NULL")}
+    pids = {member.pid for member in world.alive()}
+    if dead := sorted(worker for worker in live if pid_of(worker) not in pids):
+        found["leases of workers that are dead"] = dead
     if ghosts := await world.broker.consumers() - live - {REAPER}:
         found["consumers of dead workers"] = sorted(ghosts)
     sums = {row[0]: row[1] for row in await fetch("SELECT status::text, sum(n)::bigint FROM job_counts GROUP BY 1 HAVING sum(n) <> 0")}

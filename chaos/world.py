@@ -218,7 +218,9 @@ class World:
         self.begin(member)
 
     def begin(self, member: Member, **extra: str) -> None:
-        """Start it, and write that down."""
+        """Start it, and write that down. Another fault may have started it already."""
+        if member.alive:
+            return
         member.start(**extra)
         self.journal.note("started", member=member.name, part=member.part, pid=member.pid)
 

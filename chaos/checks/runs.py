@@ -14,7 +14,7 @@ BACKOFF_SECONDS = 2.0
 EARLY_SECONDS = 0.02  # clocks of one machine, read in three processes
 TARDY_SECONDS = 1.0
 CALM_SECONDS = 3.0  # after a fault was healed what waited is worked off
-PLAIN_EXITS = (0, -9, -11, -15, 3)  # drained, SIGKILL, segfault, told to end while it started, os._exit(3) of a handler
+PLAIN_EXITS = (0, -9, -11, -15, 143, 3)  # drained, SIGKILL, segfault, told to end while it started, told twice, os._exit(3) of a handler
 
 
 def _crashes(history: History) -> list[Strike]:
