@@ -1,7 +1,8 @@
 """Makes the DLQ stream equal to the table again when letters are missing in it, or too many.
 
-A Redis that came back with the files of some time ago does that, and so does a hand. Neither leaves another trace: the stream is there,
-and the table says where each letter was put. So they are counted, once a round, and compared one by one only when the counts differ.
+A Redis that came back with the files of some time ago does that, a stream that is deleted while others add to it, and a hand. They leave
+no other trace: the stream is there, and the table says where each letter was put. So both sides are counted once a round, and compared
+letter by letter only when the counts differ.
 """
 
 from collections.abc import Sequence
@@ -32,9 +33,12 @@ class LetterAudit:
         wanted = await self._dispatch.count_placed()
         if wanted is None:
             return
-        differs = await self._broker.count_dead() != wanted + self._strangers
-        self._rounds = self._rounds + 1 if differs else 0
-        if self._rounds >= ROUNDS:
+        held = await self._broker.count_dead()
+        self._rounds = self._rounds + 1 if held != wanted + self._strangers else 0
+        if wanted and not held:
+            await self._dispatch.unplace_all()
+            await self._letters.publish(0)
+        elif self._rounds >= ROUNDS:
             self._rounds = 0
             await self._make_equal()
 

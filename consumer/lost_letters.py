@@ -48,9 +48,7 @@ class LostLetters:
     async def _add_page(self, older_than: float) -> int:
         async with self._dispatch.unplaced_letters(older_than) as (letters, placing):
             if letters:
-                buried = await self._broker.bury([(letter, None) for letter in letters])
-                await placing.place(list(buried.places), list(buried.places.values()))
+                places = await self._broker.bury([(letter, None) for letter in letters])
+                await placing.place(list(places), list(places.values()))
                 log.warning("letters_published", count=len(letters))
-        if letters and buried.made_stream:
-            await self._dispatch.unplace_letters(keep=buried.places)
         return len(letters)

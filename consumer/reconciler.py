@@ -54,9 +54,6 @@ class Reconciler:
             await self._add_again(lane, now - timedelta(seconds=age))
         await self._bring_in()
         await self._reclaim_orphans()
-        if await self._broker.has_no_dead() and await self._dispatch.any_placed():
-            log.warning("rebuilding_dead_letters")
-            await self._rebuild_letters()
         await self._letters.publish(MARGIN_SECONDS)
         await self._audit.step()
 
@@ -77,7 +74,8 @@ class Reconciler:
         for lane in self._broker.lanes:
             count += await self._add_again(lane, now)
         await self._bring_in()
-        await self._rebuild_letters()
+        await self._dispatch.unplace_all()
+        await self._letters.publish(0)
         await self._begin_epoch()
         log.info("rebuilt_dispatch", jobs=count)
         probe.reached("rebuilt", count)
@@ -86,10 +84,6 @@ class Reconciler:
         epoch = secrets.token_hex(8)
         await self._dispatch.set_epoch(self._broker.keys.base, epoch)
         await self._broker.set_epoch(epoch)
-
-    async def _rebuild_letters(self) -> None:
-        await self._dispatch.unplace_letters()
-        await self._letters.publish(0)
 
     # Entries that are missing
 

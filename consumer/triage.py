@@ -10,7 +10,7 @@ from enum import Enum
 
 from consumer.suspects import suspicious_at
 from shared import metrics, probe
-from shared.broker import Broker, Buried
+from shared.broker import Broker
 from shared.dispatch_store import DispatchStore
 from shared.job_store import MANY, JobStore
 from shared.lifecycle import TERMINAL, Status
@@ -114,27 +114,11 @@ class Triage:
 
     async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> None:
         """Put letters of dead jobs into the DLQ stream, once each, drop the jobs' entries, and note where the letters are."""
-        buried = await self._broker.bury(letters)
+        places = await self._broker.bury(letters)
         probe.reached("buried", letters)
-        await self._notice_lost_letters(buried, noted=buried.places)
-        placed = await self._dispatch.place_letters(buried.places)
-        if surplus := [place for job_id, place in buried.places.items() if job_id not in placed]:
+        placed = await self._dispatch.place_letters(places)
+        if surplus := [place for job_id, place in places.items() if job_id not in placed]:
             await self._broker.forget_dead(surplus)
-        await self._check_place(placed, buried.places)
-
-    async def _notice_lost_letters(self, buried: Buried, noted: Collection[str]) -> None:
-        """Whoever adds to a DLQ stream that was lost hides the loss from the reconciler; only who made the stream anew can tell of it.
-
-        `noted` are the jobs of `buried` that have rows: strangers have none.
-        """
-        if buried.made_stream:
-            await self._dispatch.unplace_letters(keep=noted)
-
-    async def _check_place(self, placed: Collection[str], places: dict[str, str]) -> None:
-        """The stream may have been lost, and made anew by another, before the places were noted: all of them are gone then, or none."""
-        job_id = next(iter(placed), None)
-        if job_id and await self._broker.missing_letters({job_id: places[job_id]}):
-            await self._dispatch.unplace_letters()
 
     async def _carry_out(self, verdict: Verdict, pile: list[Entry], seen: dict[str, Seen], own_lease: str) -> None:
         ids = {entry.job_id or "" for entry in pile}
@@ -168,4 +152,4 @@ class Triage:
             log.warning("unknown_job", entry_id=entry.entry_id, job_id=entry.job_id)
             error = "the entry names no job" if entry.job_id is None else "no job has this id"
             letter = Letter(entry.job_id or "", "", UNKNOWN_JOB, f"{error} (entry {entry.entry_id})", 0, now)
-            await self._notice_lost_letters(await self._broker.bury([(letter, entry)]), noted=())
+            await self._broker.bury([(letter, entry)])

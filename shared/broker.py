@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from redis.asyncio import ConnectionPool, Redis, SSLConnection
 from redis.asyncio.retry import Retry
@@ -30,13 +30,6 @@ REAPER = "reaper"  # the consumer that takes over entries; one name for all reap
 
 
 ALL_OF_DEFAULT = (Portion(DEFAULT_QUEUE, share=10**9, limit=10**9),)
-
-
-class Buried(NamedTuple):
-    """The places of letters by job id; `made_stream`: there was no DLQ stream, so whatever letters should be in it are lost."""
-
-    places: dict[str, str]
-    made_stream: bool
 
 
 class GroupMissingError(BrokerUnavailableError):
@@ -168,17 +161,15 @@ class Broker:
             triples = [(member(entry.job_id or "", lane), due_in, entry.entry_id) for entry, due_in in group]
             await self._postpone(self.keys.stream(lane), triples)
 
-    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> Buried:
-        """Add dead letters to the DLQ, then drop the entries of their jobs."""
+    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> dict[str, str]:
+        """Add dead letters to the DLQ, then drop the entries of their jobs. Return the letters' places by job id."""
         places: dict[str, str] = {}
-        made = False
         for lane, group in groupby(sorted(letters, key=_entry_lane), _entry_lane):
             for chunk in _chunks(list(group)):
                 flat = [part for letter, entry in chunk for part in (*_letter_fields(letter), entry.entry_id if entry else "")]
-                anew, placed = await self._run("bury", [self.keys.dlq, self.keys.stream(lane)], [self._group, *flat])
-                made = made or bool(anew)
+                placed = await self._run("bury", [self.keys.dlq, self.keys.stream(lane)], [self._group, *flat])
                 places |= {letter.id: place.decode() for (letter, _), place in zip(chunk, placed, strict=True)}
-        return Buried(places, made)
+        return places
 
     async def missing_letters(self, places: Mapping[str, str]) -> dict[str, str]:
         """Of these places, by job id, those that hold no letter of their job; after a loss another's may be at the very same place."""
@@ -219,11 +210,6 @@ class Broker:
                 break
             last = f"({page[-1][0].decode()}"
         return places
-
-    async def has_no_dead(self) -> bool:
-        """Whether there is no DLQ stream at all: none was ever made, or it is lost."""
-        with _translated():
-            return not await self.client.exists(self.keys.dlq)
 
     async def forget_dead(self, places: Sequence[str]) -> None:
         """Remove letters from the DLQ stream."""

@@ -1,6 +1,6 @@
 """What Redis should hold, as PostgreSQL knows it (shared/sql/dispatch.sql)."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 
@@ -63,13 +63,9 @@ class DispatchStore:
         """Note where the letters of these jobs are in the DLQ stream; return the jobs whose letters had no other place."""
         return {row[0] for row in await self._database.fetch(SQL["place_letters"], list(entry_ids), list(entry_ids.values()))}
 
-    async def any_placed(self) -> bool:
-        """Whether the DLQ stream should hold any letter."""
-        return bool(await self._database.fetch_value(SQL["any_placed"]))
-
-    async def unplace_letters(self, keep: Collection[str] = ()) -> None:
-        """Forget where letters are, but for these jobs': the DLQ stream is gone."""
-        await self._database.fetch(SQL["unplace_letters"], list(keep))
+    async def unplace_all(self) -> None:
+        """Forget where letters are: the DLQ stream is gone."""
+        await self._database.fetch(SQL["unplace_all"])
 
     async def count_placed(self) -> int | None:
         """How many letters the DLQ stream should hold; None while some are on their way there."""

@@ -55,12 +55,8 @@ UPDATE dead_letters SET entry_id = placed.entry_id FROM unnest($1::uuid[], $2::t
 WHERE dead_letters.job_id = placed.job_id AND (dead_letters.entry_id IS NULL OR dead_letters.entry_id = placed.entry_id)
 RETURNING dead_letters.job_id::text;
 
--- name: any_placed
-SELECT EXISTS (SELECT FROM dead_letters WHERE entry_id IS NOT NULL);
-
--- name: unplace_letters
--- All but those of $1.
-UPDATE dead_letters SET entry_id = NULL WHERE entry_id IS NOT NULL AND job_id <> ALL($1::uuid[]);
+-- name: unplace_all
+UPDATE dead_letters SET entry_id = NULL WHERE entry_id IS NOT NULL;
 
 -- name: count_placed
 -- How many letters the DLQ stream should hold; null while some are on their way there.
