@@ -73,12 +73,14 @@ def table(kills: Sequence[Kill]) -> str:
 def main() -> int:
     """Run; 0 when every mistake was caught and nothing else was found."""
     parser = argparse.ArgumentParser(prog="python -m chaos.mutants", description=__doc__)
-    parser.add_argument("names", nargs="*", default=list(MISTAKES), choices=[*MISTAKES, []], help="default: all")
+    parser.add_argument("names", nargs="*", metavar="MISTAKE", help=f"default: all of {', '.join(MISTAKES)}")
     parser.add_argument("--output", type=Path, default=OUTPUT)
     told = parser.parse_args()
+    if strangers := set(told.names) - MISTAKES.keys():
+        parser.error(f"unknown: {', '.join(sorted(strangers))}")
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
-        kills = asyncio.run(hunt(told.names, told.output, Path(folder)))
+        kills = asyncio.run(hunt(told.names or list(MISTAKES), told.output, Path(folder)))
     (told.output / "table.md").write_text(table(kills))
     return int(any(not kill.caught_by or kill.false_alarms for kill in kills))
 
