@@ -60,7 +60,7 @@ async def run(options: Options, folder: Path, say: Say, after: Callable[[int, Pl
     servers = Servers(folder)
     servers.start()
     try:
-        for plan in _plans(options, tally):
+        for plan in plans(options, tally):
             began = time.monotonic()
             place = options.output / f"segment-{tally.segments:04}"
             outcome = await run_segment(servers, plan, place)
@@ -83,7 +83,8 @@ def _begun(options: Options) -> Tally:
     return Tally(options.seed)
 
 
-def _plans(options: Options, tally: Tally) -> Iterator[Plan]:
+def plans(options: Options, tally: Tally) -> Iterator[Plan]:
+    """Yield the next segment, each by what `tally` has come to; none when a campaign has reached its aims."""
     while not (options.campaign and _reached(tally.figures)):
         dice = Random(f"{tally.seed}/{tally.segments}")
         theme = _theme(options, tally, dice)

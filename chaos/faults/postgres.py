@@ -9,7 +9,7 @@ from chaos.faults.fault import EVERYONE, Hit, MissedError, fault
 from chaos.world import World
 from shared.database import Database
 
-KIND = "PostgreSQL"
+KIND = "Postgres"
 BACKENDS = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'millstream %' AND application_name <> 'millstream chaos'
