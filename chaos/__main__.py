@@ -9,17 +9,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chaos import campaign
+from chaos.errors import ChaosError
 from chaos.options import Options, parse
 from chaos.report import print_report, write_report
 from chaos.segment import Outcome, Plan
 from chaos.timeline import page, section
+from shared.errors import ConfigError, EmbeddedUnavailableError
 
-OK, BROKEN = 0, 1
+OK, BROKEN, UNAVAILABLE = 0, 1, 69
 MOST_SECTIONS = 20  # of the timeline: the last segments
 
 
 def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
-    """Run; 0 when every invariant held."""
+    """Run; 0 when every invariant held, 1 when not, 69 when the service does not come up."""
     options = parse(words)
     print(f"seed {options.seed}", flush=True)
     sections: deque[str] = deque(maxlen=MOST_SECTIONS)
@@ -30,7 +32,11 @@ def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
 
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)  # PostgreSQL runs as another account when we are root
-        tally = asyncio.run(campaign.run(options, Path(folder), _say, after))
+        try:
+            tally = asyncio.run(campaign.run(options, Path(folder), _say, after))
+        except (ChaosError, ConfigError, EmbeddedUnavailableError) as error:
+            print(f"chaos: {error}", file=sys.stderr)
+            return UNAVAILABLE
     write_report(tally, options.output)
     (options.output / "timeline.html").write_text(page(tally, sections), encoding="utf-8")
     print_report(tally)

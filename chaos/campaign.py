@@ -20,6 +20,7 @@ from chaos.world import Shape
 AIM = 300
 AIMS = {"SIGKILL": 3000}
 JOBS = 1_000_000
+CHOSEN = "chosen faults"
 
 Say = Callable[[str], None]
 
@@ -88,11 +89,10 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
     while not (options.campaign and _reached(tally.figures)):
         dice = Random(f"{tally.seed}/{tally.segments}")
         theme = _theme(options, tally, dice)
-        names = [name for name in THEMES[theme] if not options.faults or name in options.faults]
         yield Plan(
             seed=dice.randrange(2**31),
             theme=theme,
-            faults=names or list(options.faults),
+            faults=options.faults or THEMES[theme],
             seconds=options.load_seconds,
             rate=options.rate,
             shape=Shape(options.producers, options.consumers or dice.choice([2, 3, 4]), split=dice.random() < 0.4),
@@ -103,6 +103,8 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
 
 
 def _theme(options: Options, tally: Tally, dice: Random) -> str:
+    if options.faults:
+        return CHOSEN
     if options.themes:
         return options.themes[tally.segments % len(options.themes)]
     if options.campaign and dice.random() < 0.8:

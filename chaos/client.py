@@ -28,6 +28,7 @@ class Client:
         self.accepted = 0
         self.refused = 0
         self.recent: list[str] = []  # ids
+        self.problem = ""  # why the last submission was refused
 
     async def __aenter__(self) -> Self:
         self._http = aiohttp.ClientSession(self._url, connector=aiohttp.TCPConnector(limit=CONNECTIONS))
@@ -52,6 +53,7 @@ class Client:
         self._journal.note("answer", r=request, status=status, ids=ids, began=began, replayed=status == 200)
         self.accepted += len(ids)
         self.refused += not ids
+        self.problem = "" if ids else str(answer.get("detail") or f"HTTP {status}")
         self.recent = [*self.recent[-200:], *ids]
         return ids
 

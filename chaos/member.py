@@ -79,6 +79,11 @@ class Member:
             return True
         return False
 
+    def last_line(self) -> str:
+        """The end of its log."""
+        lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
+        return lines[-1] if lines else ""
+
     def says(self, sign: str) -> bool:
         """Whether its log holds that."""
         return self._log.exists() and sign in self._log.read_text(errors="replace")

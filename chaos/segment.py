@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 
 from chaos.checks import Finding, check
+from chaos.errors import ChaosError
 from chaos.figures import Figures, figures_of
 from chaos.history import History, pid_of, read_database, read_journal, read_recording
 from chaos.injector import PAUSE_SECONDS, Injector
@@ -21,6 +22,7 @@ from chaos.world import Shape, World, standing
 from shared.broker import REAPER
 from shared.errors import UnavailableError
 
+TYPES_SECONDS = 10.0
 HEALED_SECONDS = 120.0  # by then every job is over: leases end, retries come, a backlog is worked off
 SIGNS = ("Traceback", "service_failed", "request_failed", "heartbeat_failed")  # that something went wrong which nobody foresaw
 TICK = {"every": 1, "type": "chaos.work", "payload": {"n": 0, "schedule": "tick"}}
@@ -65,6 +67,7 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
         dice = _dice(plan, "world")
         async with standing(servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings) as world:
             history.lease_seconds = world.settings.lease_seconds
+            await _try_jobs(world, plan)
             missed = await _strike(world, plan)
             history.left = await _rest(world, plan.patience)
             await world.stop_members()
@@ -80,6 +83,20 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
 def _dice(plan: Plan, part: str) -> Random:
     """Of a part of its own: what one part draws does not depend on how often another did."""
     return Random(f"{plan.seed}/{part}")
+
+
+async def _try_jobs(world: World, plan: Plan) -> None:
+    """Raises ChaosError for a job that is refused while nothing is broken; consumers publish their types a moment after they start."""
+    for kind, payload in plan.jobs:
+        body = {"type": kind, "payload": payload | ({"n": world.client.number()} if kind.startswith("chaos.") else {})}
+
+        async def taken(body: dict[str, Any] = body) -> bool:
+            return bool(await world.client.submit([body]))
+
+        try:
+            await until(taken, TYPES_SECONDS, "the job is accepted")
+        except TimeoutError:
+            raise ChaosError(f"the job {kind} is refused: {world.client.problem}") from None
 
 
 async def _strike(world: World, plan: Plan) -> Mapping[str, str]:

@@ -17,6 +17,7 @@ from random import Random
 import aiohttp
 
 from chaos.client import Client
+from chaos.errors import ChaosError
 from chaos.hooks import receiving
 from chaos.journal import Journal
 from chaos.member import Member
@@ -169,6 +170,9 @@ class World:
         )
 
     async def _is_ready(self) -> bool:
+        for member in self.members:
+            if not member.alive:
+                raise ChaosError(f"{member.name} ended with {member.returncode}: {member.last_line()}")
         leases = await self.database.fetch_value("SELECT count(*) FROM leases WHERE dead_at IS NULL")
         wanted = sum(member.part != "producer" for member in self.members)
         return int(leases) >= wanted and await self.answers()

@@ -16,19 +16,8 @@ def test_nothing_is_asked_for() -> None:
 
 def test_jobs_handlers_and_settings_of_a_user() -> None:
     """Their modules, their jobs, their settings."""
-    words = [
-        "--handlers",
-        "shop.jobs,shop.mail",
-        "--set",
-        "MILLSTREAM_LEASE_SECONDS=4",
-        "--set",
-        "A=b=c",
-        "--consumers",
-        "5",
-        "--job",
-        "shop.order",
-    ]
-    options = parse([*words, '{"id": 1}'])
+    settings = ["--set", "MILLSTREAM_LEASE_SECONDS=4", "--set", "A=b=c"]
+    options = parse(["--handlers", "shop.jobs,shop.mail", *settings, "--consumers", "5", "--job", "shop.order", '{"id": 1}'])
     assert options.handlers == ("shop.jobs", "shop.mail")
     assert options.jobs == [("shop.order", {"id": 1})]
     assert options.settings == {"MILLSTREAM_LEASE_SECONDS": "4", "A": "b=c"}
