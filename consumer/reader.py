@@ -49,6 +49,10 @@ class Reader:
         probe.reached("read", entries)
         return await self._without_surplus(entries, free, portions)
 
+    def takes(self, entry: Entry) -> bool:
+        """Whether jobs of this entry's queue may begin now."""
+        return queue_of(entry.lane) in self._queues.open
+
     async def look_for_strays(self, consumer: str, idle_seconds: float, known: Iterable[Entry]) -> None:
         """Doubt, when an entry has been the worker's for so long and it does not know of it: the answer to a read or a claim was lost."""
         if await self._broker.own_pending(consumer, idle_seconds, _ids(known)):

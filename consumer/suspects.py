@@ -1,15 +1,20 @@
 """Suspects: jobs that were running at so many deaths of workers that one more would dead-letter them.
 
 A worker runs one of them at a time. Otherwise the innocent that ran beside a poison job, and were taken back and claimed again
-together with it, would be dead-lettered with it.
+together with it, would be dead-lettered with it. Some wait here, so that the next one begins when the one before it ends; the others are
+put off, and so come to workers that have room.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Collection
 
 from consumer.attempt import Attempt
 from shared.job_store import JobStore
 from shared.lifecycle import WAITING
-from shared.models import Claimed, Entry, Lease, Seen
+from shared.models import Entry, Seen
+
+MOST_HELD = 50
+HELD_SHARE = 4  # one in so many slots may be kept for suspects that wait
 
 
 def suspicious_at(max_crashes: int) -> int:
@@ -18,24 +23,61 @@ def suspicious_at(max_crashes: int) -> int:
 
 
 class Suspects:
-    """The suspect that runs here, if any."""
+    """The suspect that runs here, if any, and those that wait for its end. Each of them has a slot that is kept for it."""
 
-    def __init__(self, jobs: JobStore, max_crashes: int) -> None:
+    def __init__(self, jobs: JobStore, max_crashes: int, slots: int) -> None:
         self._jobs = jobs
         self.crashes = suspicious_at(max_crashes)
+        self._most = max(1, min(MOST_HELD, slots // HELD_SHARE))
+        self._held: dict[str, Entry] = {}
         self._running: Attempt | None = None
+        self._changed = asyncio.Event()
 
-    async def claim_one(self, unclaimed: Mapping[str, Entry], lease: Lease, types: Sequence[str]) -> list[Claimed]:
-        """Claim one suspect of these, if none runs here."""
-        if self._running is not None and not self._running.ended:
-            return []
-        seen = await self._jobs.inspect(list(unclaimed))
-        waiting = sorted(job_id for job_id, job in seen.items() if self._is_waiting(job))
-        return await self._jobs.claim(waiting[:1], lease, types) if waiting else []
+    @property
+    def held(self) -> Collection[Entry]:
+        """Entries of those that wait here."""
+        return self._held.values()
+
+    async def hold(self, unclaimed: dict[str, Entry]) -> None:
+        """Keep the suspects among these that there is room for, and take them out."""
+        if self._most > len(self._held):
+            seen = await self._jobs.inspect(list(unclaimed))
+            waiting = sorted(job_id for job_id, job in seen.items() if self._is_waiting(job))
+            for job_id in waiting[: self._most - len(self._held)]:
+                self._held[job_id] = unclaimed.pop(job_id)
+            self._changed.set()
+
+    def holds(self, job_id: str) -> bool:
+        """Whether this job waits here."""
+        return job_id in self._held
+
+    async def changed(self) -> None:
+        """Wait until something has happened that may let one begin."""
+        await self._changed.wait()
+        self._changed.clear()
+
+    def next(self) -> tuple[str, Entry] | None:
+        """Return the one that may begin now; it stays here until it is released."""
+        busy = self._running is not None and not self._running.ended
+        return None if busy else next(iter(self._held.items()), None)
+
+    def release(self, job_id: str) -> None:
+        """It runs, or is not ours."""
+        self._held.pop(job_id, None)
+        self._changed.set()
 
     def note(self, attempt: Attempt) -> None:
         """Remember that this one runs."""
         self._running = attempt
+
+    def look(self, *, stopping: bool = False) -> None:
+        """Something has ended."""
+        if self._held or stopping:
+            self._changed.set()
+
+    def clear(self) -> None:
+        """Forget those that wait: the lease is lost."""
+        self._held.clear()
 
     def _is_waiting(self, job: Seen) -> bool:
         return job.crashes >= self.crashes and job.status in WAITING and job.due_in <= 0

@@ -53,7 +53,7 @@ class Worker:
         self._handlers = registry.handlers
         self._types = registry.types()
         self._jobs = jobs
-        self._suspects = Suspects(jobs, settings.max_crashes)
+        self._suspects = Suspects(jobs, settings.max_crashes, settings.concurrency)
         self._reader = reader
         self._triage = triage
         self._settler = settler
@@ -77,9 +77,12 @@ class Worker:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._settler.run(self._settled))
             await self._has_lease.wait()
+            suspects = tasks.create_task(self._run_suspects())
             while not self._stop.is_set():
                 await self._turn(tasks)
             await self._begun()
+            await suspects
+            await self._put_suspects_off()
             await self._finish_running()
             await self._settler.drained()
             self._settler.close()
@@ -131,7 +134,7 @@ class Worker:
     async def _free_slots(self) -> int:
         """Return how many jobs may be started now; waits for the first, 0 when it is time to stop."""
         while not self._stop.is_set():
-            if free := self._slots.free(len(self._in_hand), len(self._in_flight)):
+            if free := self._slots.free(len(self._in_hand) + len(self._suspects.held), len(self._in_flight)):
                 return free
             self._slot_freed.clear()
             await self._slot_freed.wait()
@@ -144,7 +147,7 @@ class Worker:
         fresh: dict[str, Entry] = {}
         strays: list[Entry] = []
         for entry in entries:
-            if entry.job_id is None or entry.job_id in fresh or entry.job_id in self._in_flight:
+            if entry.job_id is None or entry.job_id in fresh or self._deals_with(entry.job_id):
                 strays.append(entry)
             else:
                 fresh[entry.job_id] = entry
@@ -152,11 +155,38 @@ class Worker:
         if fresh:
             self._start_all(await self._jobs.claim(list(fresh), lease, self._types, self._suspects.crashes), fresh, lease)
         if fresh:
-            for attempt in self._start_all(await self._suspects.claim_one(fresh, lease, self._types), fresh, lease):
-                self._suspects.note(attempt)
+            await self._suspects.hold(fresh)
         probe.reached("claimed", entries)
         if fresh or strays:
             await self._sort_out([*fresh.values()], strays, lease)
+
+    def _deals_with(self, job_id: str) -> bool:
+        return job_id in self._in_flight or self._suspects.holds(job_id)
+
+    async def _run_suspects(self) -> None:
+        """Begin one after the other."""
+        while not self._stop.is_set():
+            await self._suspects.changed()
+            if found := self._suspects.next():
+                async with self._interruptions():
+                    await self._begin_suspect(*found)
+
+    async def _begin_suspect(self, job_id: str, entry: Entry) -> None:
+        lease, entries = self._current_lease(), {job_id: entry}
+        try:
+            if self._reader.takes(entry):
+                for attempt in self._start_all(await self._jobs.claim([job_id], lease, self._types), entries, lease):
+                    self._suspects.note(attempt)
+        finally:
+            self._suspects.release(job_id)
+            self._slot_freed.set()
+        await self._sort_out([*entries.values()], [], lease)
+
+    async def _put_suspects_off(self) -> None:
+        if held := [*self._suspects.held]:
+            async with self._interruptions():
+                await self._sort_out(held, [], self._current_lease())
+            self._suspects.clear()
 
     async def _sort_out(self, unclaimed: list[Entry], strays: list[Entry], lease: Lease) -> None:
         if unclaimed:
@@ -198,6 +228,7 @@ class Worker:
         attempt.ended = True
         self._slots.end()
         self._slot_freed.set()
+        self._suspects.look()
         if attempt.lease is self._lease:
             self._settler.put(attempt, outcome)
         else:
@@ -221,6 +252,7 @@ class Worker:
             attempt.stop(FENCED)
             self._end(attempt, Abort())
         self._in_flight.clear()
+        self._suspects.clear()
         self._slots.let_go()
 
     async def enforce_time_limits(self) -> None:
@@ -253,6 +285,7 @@ class Worker:
         """Read nothing more; `run` ends when what runs has ended or is handed back."""
         self._stop.set()
         self._slot_freed.set()
+        self._suspects.look(stopping=True)
         self._has_lease.set()
 
     @property
@@ -282,7 +315,7 @@ class Worker:
                 return
 
     def _known_entries(self) -> list[Entry]:
-        return [*self._in_hand, *(attempt.entry for attempt in self._in_flight.values())]
+        return [*self._in_hand, *self._suspects.held, *(attempt.entry for attempt in self._in_flight.values())]
 
     def _unfinished(self) -> list[Attempt]:
         return [attempt for attempt in self._in_flight.values() if not attempt.ended]

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 import psutil
 
+from loadtest.errors import MeasureError
 from loadtest.stats import Sample
 
 
@@ -16,7 +17,12 @@ class CpuMeter:
         self._before = self._seconds()
 
     def microseconds_each(self, count: int, **others: float) -> Sample:
-        """Return the CPU time since then of every party over `count`; `others` are seconds that somebody else has measured."""
+        """Return the CPU time since then of every party over `count`; `others` are seconds that somebody else has measured.
+
+        Raises MeasureError for a count of 0.
+        """
+        if count < 1:
+            raise MeasureError("all was done before the first look: there have to be more jobs")
         now = self._seconds()
         used = {name: now[name] - self._before[name] for name in self._parties} | others
         return {f"CPU us {name}": seconds / count * 1e6 for name, seconds in used.items()}

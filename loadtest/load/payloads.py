@@ -47,6 +47,8 @@ def payloads(given: Sequence[str], types: Sequence[str], size: int | None) -> di
 
 def _payload(text: str, types: Sequence[str]) -> tuple[str, object]:
     named, equals, json = text.partition("=")
+    if equals and is_type(named) and named not in types:
+        raise ValueError(f"--payload {text!r}: {named} is none of the types of this load: {', '.join(types)}")
     if named not in types or not equals:
         named, json = types[0], text
         if len(types) > 1:

@@ -29,7 +29,7 @@ async def trial(api: Api, options: Options) -> Trial:
     for kind in options.mix:
         response = await _submitted(api, job(options, kind))
         if not response.ok:
-            _explain(response, kind)
+            _explain(response, kind, api.where)
         try:
             receipt = orjson.loads(response.body)
             at = at or time.time()
@@ -47,11 +47,13 @@ async def _submitted(api: Api, body: bytes) -> Response:
         raise AwayError(f"{error}\n  {START}") from error
 
 
-def _explain(response: Response, kind: str) -> None:
+def _explain(response: Response, kind: str, where: str) -> None:
     said = detail(response)
     match response.status:
         case 401 | 403:
             raise RefusedError(f"{said}\n  Name a key with --api-key or MILLSTREAM_API_KEY.")
+        case 404:
+            raise RefusedError(f"nothing takes jobs at {where}/jobs: HTTP 404: {said}\n  Name the root of a millstream: http://host:port")
         case 422 if kind.startswith("test."):
             hint = "The types test.* exist where MILLSTREAM_TEST_TYPES=1: `MILLSTREAM_TEST_TYPES=1 make run`. Or name another with --type."
             raise RefusedError(f"{kind}: {said}\n  {hint}")
