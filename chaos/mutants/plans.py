@@ -10,7 +10,7 @@ from chaos.world import Shape
 
 SEED = 20261123
 SHORT_LEASE = {"MILLSTREAM_LEASE_SECONDS": "3", "MILLSTREAM_HEARTBEAT_SECONDS": "1"}
-MANY_SLOTS = {"MILLSTREAM_CONCURRENCY": "1500"}
+MANY_SLOTS = {"MILLSTREAM_CONCURRENCY": "1500", "MILLSTREAM_MAX_CRASHES": "10"}
 PATIENCE_SECONDS = 40.0
 PLAIN = {"seconds": 0.01}
 GIVES_UP = ("chaos.work", {"misdeed": "give_up", "times": 100})
@@ -37,10 +37,11 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "no-reaper": {"faults": ("consumer.kill",)},
     "cursor-begins-anew": {
         "faults": ("consumer.kill",),
-        "pause": (6.0, 9.0),
-        "rate": 60.0,
-        "seconds": 12.0,
-        "jobs": (("chaos.work", {"seconds": 30.0}),),
+        "pause": (10.0, 12.0),
+        "rate": 20.0,
+        "seconds": 24.0,
+        "shape": Shape(producers=2, consumers=3),
+        "jobs": (("chaos.work", {"seconds": 15.0}),),  # some two thousand at a time: more than one look of the reaper sees
         "settings": SHORT_LEASE | MANY_SLOTS,
         "patience": 90.0,
     },
