@@ -1,4 +1,4 @@
-"""Injects the faults of a plan, one after another or two at a time, and notes when each began, struck and was healed."""
+"""Injects the faults of a plan with one hand or several, and notes when each began, struck and was healed."""
 
 import asyncio
 import itertools
@@ -12,7 +12,7 @@ from chaos.world import World
 from shared.errors import UnavailableError
 
 PAUSE_SECONDS = (0.1, 1.2)  # between two faults
-PAIR_SHARE = 0.5
+ALONE = ("redis", "postgres", "network", "clock", "upgrade")  # two hands on one server would be in each other's way
 
 
 @dataclass
@@ -22,24 +22,26 @@ class Injector:
     world: World
     names: Sequence[str]
     dice: Random
-    pairs: bool = True
+    hands: int = 2
     pause: tuple[float, float] = PAUSE_SECONDS
     missed: dict[str, str] = field(default_factory=dict)  # fault -> why it did not strike
+    _busy: set[str] = field(default_factory=set)  # parts that a hand is at
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Inject until `stop`; what is under way then is still healed."""
-        while not stop.is_set():
-            await asyncio.gather(*(self._inject(FAULTS[name], stop) for name in self._choice()))
-            await _pause(stop, self.dice.uniform(*self.pause))
+        await asyncio.gather(*(self._hand(stop) for _ in range(self.hands)))
 
-    def _choice(self) -> list[str]:
-        """One, or two of different parts: two hands on one server would be in each other's way."""
-        if not self.names:
-            return []
-        first = self.dice.choice(self.names)
-        others = [name for name in self.names if name.partition(".")[0] != first.partition(".")[0]]
-        return [first, self.dice.choice(others)] if self.pairs and others and self.dice.random() < PAIR_SHARE else [first]
+    async def _hand(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await _pause(stop, self.dice.uniform(*self.pause))
+            free = [name for name in self.names if _part(name) not in self._busy]
+            if free and not stop.is_set():
+                fault = FAULTS[self.dice.choice(free)]
+                taken = {_part(fault.name)} & {*ALONE}
+                self._busy |= taken
+                await self._inject(fault, stop)
+                self._busy -= taken
 
     async def _inject(self, fault: Fault, stop: asyncio.Event) -> None:
         number, began = next(self._numbers), time.time()
@@ -59,6 +61,10 @@ class Injector:
             self.world.journal.note("healed", i=number)
         except (MissedError, UnavailableError, OSError) as error:  # the other fault of a pair may be in the way
             self.missed[fault.name] = str(error)
+
+
+def _part(name: str) -> str:
+    return name.partition(".")[0]
 
 
 async def _pause(stop: asyncio.Event, seconds: float) -> None:

@@ -40,7 +40,7 @@ class Plan:
     seconds: float
     rate: float
     shape: Shape
-    pairs: bool = True
+    hands: int = 2  # faults at a time, at most
     pause: tuple[float, float] = PAUSE_SECONDS  # between two faults
     patience: float = HEALED_SECONDS
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -102,7 +102,7 @@ async def _try_jobs(world: World, plan: Plan) -> None:
 async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
     """Load and faults for so long. Returns the faults that did not strike, and why."""
     stop = asyncio.Event()
-    injector = Injector(world, plan.faults, _dice(plan, "faults"), plan.pairs, plan.pause)
+    injector = Injector(world, plan.faults, _dice(plan, "faults"), plan.hands, plan.pause)
     await until(lambda: _scheduled(world), HEALED_SECONDS, "a schedule")
     keeper = asyncio.create_task(world.keep())
     async with asyncio.TaskGroup() as tasks:

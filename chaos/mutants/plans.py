@@ -22,7 +22,7 @@ BASE = Plan(
     seconds=15.0,
     rate=30.0,
     shape=Shape(producers=2, consumers=2),
-    pairs=False,
+    hands=1,
     patience=PATIENCE_SECONDS,
     settings=SHORT_LEASE,
 )
