@@ -2,6 +2,7 @@
 
 import asyncio
 import shutil
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,7 @@ from chaos.servers import Servers, until
 from chaos.world import Shape, World, standing
 from shared.broker import REAPER
 from shared.errors import UnavailableError
+from shared.models import UNKNOWN_JOB
 
 TYPES_SECONDS = 10.0
 HEALED_SECONDS = 120.0  # by then every job is over: leases end, retries come, a backlog is worked off
@@ -111,11 +113,17 @@ async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
         await asyncio.sleep(plan.seconds)
         stop.set()
     await world.heal()
-    world.journal.note("whole")
+    world.journal.note("whole", letters_twice=await _letters_twice(world))
     await until(lambda: _schedule_deleted(world), HEALED_SECONDS, "the schedule is gone")
     keeper.cancel()
     await asyncio.wait([keeper])
     return injector.missed
+
+
+async def _letters_twice(world: World) -> list[str]:
+    """Jobs of which there are two letters of one death."""
+    letters = Counter([(letter.job_id, letter.attempts) async for letter in world.broker.dead() if letter.reason != UNKNOWN_JOB])
+    return [job_id for (job_id, _), count in letters.items() if count > 1]
 
 
 async def _scheduled(world: World) -> bool:

@@ -8,6 +8,7 @@ from chaos.history import History, Request, Strike
 LEAST_SECONDS = 1.0  # an outage has to last so long to judge what was answered during it
 SETTLED_SECONDS = 0.3  # requests that were under way when it began
 SHARE = 0.9
+HELD_UP = ("freeze", "black_hole", "lock")  # in the names of faults
 
 
 @invariant(10, "at rest streams, pending lists and ZSET are empty, consumers are alive, and the DLQ stream equals the FAILED rows")
@@ -15,6 +16,14 @@ def nothing_is_left(history: History) -> Iterator[str]:
     """As it was found when all jobs were over."""
     for name, value in history.left.items():
         yield f"{name}: {value}"
+
+
+@invariant(10, "a letter is added once, unless Redis has lost something or whoever adds it was held up")
+def letters_are_added_once(history: History) -> Iterator[str]:
+    """The reconciler would take the second away again, some seconds later."""
+    if not any(strike.fault.startswith("redis.") or any(word in strike.fault for word in HELD_UP) for strike in history.strikes):
+        for job in history.letters_twice:
+            yield f"{job}: has two letters of one death"
 
 
 @invariant(11, "Redis away: submissions go on")

@@ -7,6 +7,7 @@ from typing import Any
 
 import consumer.runtime
 import shared.broker
+import shared.dlq_store
 import shared.job_store
 import shared.line
 from consumer.outcome import Bury
@@ -21,7 +22,7 @@ from shared.models import NewJob
 Mistake = Callable[[], None]
 MISTAKES: dict[str, Mistake] = {}
 PATIENCE_SECONDS = 0.03
-MOST_ENTRIES = 60
+MOST_ENTRIES = 20
 
 
 def mistake(function: Mistake) -> Mistake:
@@ -42,10 +43,10 @@ def _script(broker: Any, name: str, old: str, new: str) -> None:
 
 
 def _query(name: str, old: str, new: str) -> None:
-    text = shared.job_store.SQL[name]
-    if old not in text:
-        raise ValueError(f"the query {name} has no {old!r} any more")
-    shared.job_store.SQL[name] = text.replace(old, new)
+    for queries in (shared.job_store.SQL, shared.dlq_store.MOVES):
+        if old not in queries[name]:
+            raise ValueError(f"the query {name} has no {old!r} any more")
+        queries[name] = queries[name].replace(old, new)
 
 
 def _scripts_changed(name: str, old: str, new: str) -> None:

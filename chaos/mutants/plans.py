@@ -9,6 +9,7 @@ from chaos.segment import Plan
 from chaos.world import Shape
 
 SEED = 20261123
+SLOW_SEED = 1337  # one by which the way from the consumers to Redis is slow more than once
 SHORT_LEASE = {"MILLSTREAM_LEASE_SECONDS": "3", "MILLSTREAM_HEARTBEAT_SECONDS": "1"}
 MANY_SLOTS = {"MILLSTREAM_CONCURRENCY": "1500", "MILLSTREAM_MAX_CRASHES": "10"}
 PATIENCE_SECONDS = 40.0
@@ -52,9 +53,11 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
         "settings": SHORT_LEASE | {"MILLSTREAM_CONCURRENCY": "4"},
     },
     "consumer-dropped-with-pending": {"faults": ("consumer.kill",)},
-    "maxlen": {"rate": 60.0, "jobs": (("chaos.work", {"seconds": 0.3}),)},
+    "maxlen": {"jobs": (("chaos.work", {"seconds": 0.3}),)},
     "retries-by-default": {
-        "faults": ("network.reply", "network.slow"),
+        "seed": SLOW_SEED,
+        "seconds": 25.0,
+        "faults": ("network.slow",),
         "jobs": (("chaos.work", PLAIN), GIVES_UP),
     },
     "cancelled-read": {},

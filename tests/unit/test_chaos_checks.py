@@ -252,6 +252,15 @@ def test_a_crash_that_takes_too_long_is_found() -> None:
     assert 13 in {finding.number for finding in check(history)}
 
 
+@pytest.mark.parametrize(("fault", "found"), [("network.slow", True), ("redis.flush", False), ("consumer.freeze.past", False)])
+def test_a_second_letter_is_found_where_nothing_explains_it(fault: str, *, found: bool) -> None:
+    """Redis may have lost the first; who was frozen before it was added may add it after somebody else has."""
+    history = sound()
+    history.letters_twice = [JOB]
+    history.strikes.append(Strike(fault, "a kind", [], [], 90.0, 90.0, healed=91.0))
+    assert (10 in {finding.number for finding in check(history)}) == found
+
+
 def test_webhooks_have_to_arrive_with_one_id() -> None:
     """12."""
     history = sound()
