@@ -48,6 +48,11 @@ class Row(NamedTuple):
     finished_at: float | None
 
     @property
+    def in_line(self) -> bool:
+        """Whether it may have had to wait for others: jobs that two crashes have hit run one at a time."""
+        return self.crashes >= 2
+
+    @property
     def ours(self) -> bool:
         """Whether it is of a type of chaos.work."""
         return self.type.startswith("chaos.")

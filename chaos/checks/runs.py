@@ -13,7 +13,6 @@ LATE_SECONDS = 60.0  # a lease that a fault has broken is found to be dead withi
 BACKOFF_SECONDS = 2.0
 EARLY_SECONDS = 0.02  # clocks of one machine, read in three processes
 TARDY_SECONDS = 1.0
-IN_LINE_CRASHES = 2
 CALM_SECONDS = 3.0  # after a fault was healed what waited is worked off
 PLAIN_EXITS = (0, -9, -11, -15, 143, 3)  # drained, SIGKILL, segfault, told to end while it started, told twice, os._exit(3) of a handler
 
@@ -89,10 +88,7 @@ def _end(history: History, run: Run) -> float:
 
 @invariant(8, "a retry comes after 2, 4, 8 s, and at most one second later")
 def retries_keep_time(history: History) -> Iterator[str]:
-    """From the end of the handler to its next start. The upper bound holds where nothing is broken, and for jobs that need not stand in line.
-
-    Those that more than one crash has hit run one at a time.
-    """
+    """From the end of the handler to its next start. The upper bound holds where nothing is broken, for jobs that stand in no line."""
     for job, runs in history.runs.items():
         row = history.rows.get(job)
         if row is None or not row.ours:
@@ -105,7 +101,7 @@ def retries_keep_time(history: History) -> Iterator[str]:
             wanted, gap = BACKOFF_SECONDS * 2**number, second.began - first.ended
             if gap < wanted - EARLY_SECONDS:
                 yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, {wanted:g} s too soon"
-            elif gap > wanted + TARDY_SECONDS and row.crashes < IN_LINE_CRASHES and not _troubled(history, first.ended, second.began):
+            elif gap > wanted + TARDY_SECONDS and not row.in_line and not _troubled(history, first.ended, second.began):
                 yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, with nothing broken ({wanted:g} s wanted)"
 
 
