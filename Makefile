@@ -8,11 +8,11 @@ LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-ha
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check docs bench profile growth loadtest lock clean
+.PHONY: help run test check docs bench profile growth loadtest chaos chaos-mutants lock clean
 .DELETE_ON_ERROR:
 
 help: ## show this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' Makefile
 
 run: $(VENV)/.run ## start the whole service here, with its own PostgreSQL and Valkey; Ctrl-C stops it
 	@exec $(BIN)/millstream up $(ARGS)
@@ -42,6 +42,12 @@ growth: $(VENV)/.dev ## measure what jobs cost as their number grows
 loadtest: $(VENV)/.run ## put load on the running service and check every job; ARGS="--rate 2000 --report load.html"
 	@exec $(BIN)/python -m loadtest $(ARGS)
 
+chaos: $(VENV)/.run ## break everything around the jobs for five minutes and check that none is lost
+	@exec $(BIN)/python -m chaos $(ARGS)
+
+chaos-mutants: $(VENV)/.run ## make the service wrong in many ways and see that the check finds each
+	@exec $(BIN)/python -m chaos.mutants $(ARGS)
+
 lock: $(VENV)/.dev ## choose the newest versions that fit and write them down
 	@$(PIP) uv
 	@$(LOCK) --upgrade --extra embedded --extra handlers --extra load -o constraints.txt pyproject.toml
@@ -50,7 +56,7 @@ lock: $(VENV)/.dev ## choose the newest versions that fit and write them down
 	@echo 'hatchling>=1.27' | $(LOCK) --upgrade -o constraints-build.txt -
 
 clean: ## remove the virtual environment and caches; jobs (.millstream, output) stay
-	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .bench
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .bench .chaos
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The locked packages come first, each checked against its hashes, then the project itself: pip has no hash for a folder.

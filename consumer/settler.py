@@ -118,6 +118,7 @@ class Settler:
             log.warning("entries_left_to_the_reaper", count=len(attempts), error=str(error))
 
     async def _ack(self, entries: list[Entry]) -> None:
+        probe.reached("acking", entries)
         await self._tell_redis(self._broker.ack(entries), len(entries))
         probe.reached("acked", entries)
 

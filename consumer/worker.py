@@ -215,7 +215,9 @@ class Worker:
         return attempt
 
     async def _attempt(self, attempt: Attempt) -> None:
+        probe.reached("started", attempt)
         ending = await run_handler(attempt, self._threads, self._processes)
+        probe.reached("ended", (attempt, ending))
         self._end(attempt, decide(attempt.job, ending))
 
     # Decide and settle

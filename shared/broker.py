@@ -300,6 +300,11 @@ class Broker:
                     for lane, length, pending in zip(lanes, replies[::2], replies[1::2], strict=True)
                 }
 
+    async def command(self, *words: str | int) -> Any:
+        """Return what Redis answers to any command: for tools and tests."""
+        with _translated():
+            return await self.client.execute_command(*words)
+
     async def ping(self) -> None:
         """Raise BrokerUnavailableError unless Redis answers."""
         with _translated():

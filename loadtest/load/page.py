@@ -12,6 +12,7 @@ from loadtest.load.charts import Axis, Line, Point, chart, rounded, thinned
 from loadtest.load.summary import milliseconds, summary, what_was_asked
 
 TEMPLATE = Path(__file__).with_name("page.html")
+STYLE = Path(__file__).with_name("style.css")  # of every report
 MOST_POINTS = 400
 PERCENTS = (50, 90, 99, 99.9, 99.99, 99.999)
 MACHINE = ("cores", "cpu", "memory_mb", "load_at_start", "system", "python")
@@ -22,6 +23,7 @@ def page(found: Mapping[str, Any]) -> str:
     check = found["check"]
     good = check["ok"] if check else None
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        style=STYLE.read_text(encoding="utf-8"),
         title=escape(f"Load test of {found['began_at']}"),
         asked=escape(f"{what_was_asked(found)}, against {found['url']}"),
         verdict_class={True: "good", False: "bad", None: "unknown"}[good],

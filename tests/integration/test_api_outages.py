@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from chaos.proxy import Proxy, proxied
 from producer.app import Producer
 from shared import probe
 from shared.broker import Broker
@@ -16,7 +17,6 @@ from shared.settings import Settings
 from tests.integration.test_api_bulk import stored
 from tests.support.eventually import eventually
 from tests.support.producer import Answer, Api, client, running
-from tests.support.proxy import Proxy, proxied
 
 LIMIT_SECONDS = 0.6
 SLACK_SECONDS = 1.0  # of a busy machine, and of the watch that looks five times a second

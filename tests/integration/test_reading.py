@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from chaos.proxy import Proxy
 from shared import probe
 from shared.ids import new_id
 from shared.jobs import Context
@@ -17,7 +18,6 @@ from shared.models import NewJob
 from tests.support.consumer import AT_ONCE, Stage
 from tests.support.eventually import eventually
 from tests.support.gate import Gate
-from tests.support.proxy import Proxy
 
 NO_HELP: dict[str, Any] = {"lease_seconds": 60.0}  # whatever a reaper could repair would come too late for these tests
 

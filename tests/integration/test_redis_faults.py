@@ -6,13 +6,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chaos.proxy import Proxy, proxied
 from shared.broker import Broker, GroupMissingError
 from shared.errors import BrokerUnavailableError
 from shared.ids import new_id
 from shared.keys import Keys
 from shared.settings import Settings
 from tests.support.eventually import eventually
-from tests.support.proxy import Proxy, proxied
 
 TIMEOUT_SECONDS = 0.5
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from chaos.proxy import proxied
 from consumer.scheduler import EVERY_SECONDS, Scheduler
 from producer.schedule_view import next_runs
 from shared import probe
@@ -33,7 +34,6 @@ from shared.timetable import Timetable
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
 from tests.support.make import open_lease
-from tests.support.proxy import proxied
 
 TICKS = 200
 

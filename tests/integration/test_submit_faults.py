@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from chaos.proxy import Proxy, proxied
 from producer.problems import ProblemError
 from producer.publisher import Publisher
 from producer.submit import Submitter
@@ -21,7 +22,6 @@ from shared.models import NewJob
 from shared.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.make import raw
-from tests.support.proxy import Proxy, proxied
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from chaos.proxy import Proxy
 from producer import waiters
 from producer.app import Producer
 from shared import events, probe
@@ -17,7 +18,6 @@ from shared.lifecycle import Status
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
 from tests.support.producer import Answer, Api, client, running
-from tests.support.proxy import Proxy
 
 pytestmark = pytest.mark.usefixtures("catalog")
 

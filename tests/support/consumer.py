@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chaos.proxy import Proxy, proxied
 from consumer import registry
 from consumer.registry import Registry
 from consumer.runtime import ROLES, Consumer
@@ -24,7 +25,6 @@ from shared.models import Letter, NewJob
 from shared.settings import Settings
 from tests.support.eventually import eventually
 from tests.support.make import raw
-from tests.support.proxy import Proxy, proxied
 
 # Short, so that deaths are noticed within a test's patience; long against a busy machine.
 SHORT = {"concurrency": 10, "lease_seconds": 3.0, "heartbeat_seconds": 0.5, "grace_seconds": 2.0}

@@ -5,11 +5,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from urllib.parse import urlsplit, urlunsplit
 
+KEPT_BYTES = 1_000_000
+
 
 class Proxy:
     """Passes bytes on until it is told otherwise. Faults hold for connections that are open and for those to come.
 
     `drop_reply(marker)` strikes once: the server does what the first request with `marker` asks, but its answer is swallowed.
+    `cut_after(count)` strikes every connection: so many bytes of its answers pass, then it breaks, in the middle of a message.
     """
 
     def __init__(self, server_url: str) -> None:
@@ -21,7 +24,8 @@ class Proxy:
         self._delay_seconds = 0.0
         self._marker = b""
         self._reset_after = False
-        self.requests = bytearray()  # everything that clients have sent
+        self._bytes_to_pass: int | None = None  # of the answers of one connection
+        self.requests = bytearray()  # the last that clients have sent
         self.reply_dropped = asyncio.Event()
         self.url = ""
 
@@ -52,6 +56,10 @@ class Proxy:
         self._refusing = True
         self.reset()
 
+    def cut_after(self, count: int) -> None:
+        """Pass so many bytes of answers on each connection, then cut it."""
+        self._bytes_to_pass = count
+
     def delay(self, seconds: float) -> None:
         """Let every chunk take so long."""
         self._delay_seconds = seconds
@@ -66,7 +74,7 @@ class Proxy:
         if self._silent:
             self.reset()
         self._refusing = self._silent = False
-        self._delay_seconds, self._marker = 0.0, b""
+        self._delay_seconds, self._marker, self._bytes_to_pass = 0.0, b"", None
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
@@ -97,12 +105,18 @@ class Proxy:
                 elif link.mute:
                     self._swallow(link)
                     continue
+                elif self._bytes_to_pass is not None:
+                    data = link.portion(data, self._bytes_to_pass)
                 sink.write(data)
                 await sink.drain()
+                if not forth and self._bytes_to_pass is not None and link.passed >= self._bytes_to_pass:
+                    break
         link.cut()
 
     def _look_at(self, data: bytes, link: "Link") -> None:
         self.requests += data
+        if len(self.requests) > KEPT_BYTES:
+            del self.requests[:-KEPT_BYTES]
         if self._marker and self._marker in data:
             self._marker = b""
             link.mute = True
@@ -119,6 +133,13 @@ class Link:
     def __init__(self, *writers: asyncio.StreamWriter) -> None:
         self._writers = writers
         self.mute = False
+        self.passed = 0  # bytes of answers, since somebody counts
+
+    def portion(self, data: bytes, limit: int) -> bytes:
+        """Return what of these bytes still fits into the limit."""
+        fits = data[: max(limit - self.passed, 0)]
+        self.passed += len(fits)
+        return fits
 
     def cut(self) -> None:
         """End both at once."""

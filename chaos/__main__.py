@@ -1,0 +1,59 @@
+"""`python -m chaos`: servers and processes of its own, load, faults from a seed, and a check of all that was promised."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+
+from chaos import campaign
+from chaos.errors import ChaosError
+from chaos.options import Options, parse
+from chaos.report import print_report, write_report
+from chaos.segment import Outcome, Plan
+from chaos.timeline import page, section
+from shared.errors import ConfigError, EmbeddedUnavailableError
+
+OK, BROKEN, UNAVAILABLE = 0, 1, 69
+MOST_SECTIONS = 20  # of the timeline: the last segments
+
+
+def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
+    """Run; 0 when every invariant held, 1 when not, 69 when the service does not come up."""
+    options = parse(words)
+    print(f"seed {options.seed}", flush=True)
+    sections: deque[str] = deque(maxlen=MOST_SECTIONS)
+
+    def after(number: int, plan: Plan, outcome: Outcome) -> None:
+        sections.append(section(number, plan, outcome))
+        _keep(options, number, outcome)
+
+    with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL runs as another account when we are root
+        try:
+            tally = asyncio.run(campaign.run(options, Path(folder), _say, after))
+        except (ChaosError, ConfigError, EmbeddedUnavailableError) as error:
+            print(f"chaos: {error}", file=sys.stderr)
+            return UNAVAILABLE
+    write_report(tally, options.output)
+    (options.output / "timeline.html").write_text(page(tally, sections), encoding="utf-8")
+    print_report(tally)
+    return BROKEN if tally.findings else OK
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)
+
+
+def _keep(options: Options, number: int, outcome: Outcome) -> None:
+    """Show what was found at once; the history of a segment that held is not kept in a campaign."""
+    for finding in outcome.findings:
+        _say(f"  invariant {finding.number} ({finding.sentence}): {finding.what}")
+    if options.campaign and not outcome.findings:
+        shutil.rmtree(options.output / f"segment-{number:04}", ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

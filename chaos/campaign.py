@@ -1,0 +1,130 @@
+"""Segment after segment, until the time is over or the aims of a campaign are reached. A campaign goes on where its file says."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Self
+
+import msgspec
+
+from chaos.checks import Finding
+from chaos.figures import Figures
+from chaos.options import Options
+from chaos.segment import Outcome, Plan, run_segment
+from chaos.servers import Servers
+from chaos.themes import KINDS, THEMES, USUAL, theme_for
+from chaos.world import Shape
+
+AIM = 300
+AIMS = {"SIGKILL": 3000}
+JOBS = 1_000_000
+CHOSEN = "chosen faults"
+
+Say = Callable[[str], None]
+
+
+@dataclass
+class Tally:
+    """What all segments so far came to."""
+
+    seed: int
+    segments: int = 0
+    figures: Figures = field(default_factory=Figures)
+    findings: list[tuple[int, Finding]] = field(default_factory=list)  # with the number of the segment
+    missed: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, outcome: Outcome, seconds: float) -> None:
+        """Add a segment."""
+        self.figures.add(outcome.figures)
+        self.findings += [(self.segments, finding) for finding in outcome.findings]
+        self.missed |= outcome.missed
+        self.segments += 1
+        self.seconds += seconds
+
+    def to_json(self) -> bytes:
+        """Return all of it."""
+        return msgspec.json.format(msgspec.json.encode(self))
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Self:
+        """Read it back."""
+        return msgspec.json.decode(text, type=cls)
+
+
+async def run(options: Options, folder: Path, say: Say, after: Callable[[int, Plan, Outcome], None]) -> Tally:
+    """Run segments; `after(number, plan, outcome)` hears of each. `folder` is for the servers' data."""
+    tally = _begun(options)
+    until = time.monotonic() + options.seconds
+    servers = Servers(folder)
+    servers.start()
+    try:
+        for plan in plans(options, tally):
+            began = time.monotonic()
+            place = options.output / f"segment-{tally.segments:04}"
+            outcome = await run_segment(servers, plan, place)
+            number = tally.segments
+            tally.add(outcome, time.monotonic() - began)
+            after(number, plan, outcome)
+            say(_line(number, plan, outcome))
+            if options.resume:
+                options.resume.write_bytes(tally.to_json())
+            if time.monotonic() > until:
+                break
+    finally:
+        servers.stop()
+    return tally
+
+
+def _begun(options: Options) -> Tally:
+    if options.resume and options.resume.exists():
+        return Tally.from_json(options.resume.read_bytes())
+    return Tally(options.seed)
+
+
+def plans(options: Options, tally: Tally) -> Iterator[Plan]:
+    """Yield the next segment, each by what `tally` has come to; none when a campaign has reached its aims."""
+    while not (options.campaign and _reached(tally.figures)):
+        dice = Random(f"{tally.seed}/{tally.segments}")
+        theme = _theme(options, tally, dice)
+        yield Plan(
+            seed=dice.randrange(2**31),
+            theme=theme,
+            faults=options.faults or THEMES[theme],
+            seconds=options.load_seconds,
+            rate=options.rate,
+            shape=Shape(options.producers, options.consumers or dice.choice([2, 3, 4]), split=dice.random() < 0.4),
+            settings=options.settings,
+            handlers=options.handlers,
+            jobs=options.jobs,
+        )
+
+
+def _theme(options: Options, tally: Tally, dice: Random) -> str:
+    if options.faults:
+        return CHOSEN
+    if options.themes:
+        return options.themes[tally.segments % len(options.themes)]
+    if options.campaign and dice.random() < 0.8:
+        return theme_for(max(_deficits(tally.figures).items(), key=lambda item: item[1])[0])
+    return USUAL[tally.segments % len(USUAL)]
+
+
+def _deficits(figures: Figures) -> dict[str, float]:
+    """By kind the share of its aim that is still to come."""
+    return {kind: 1 - figures.injected.get(kind, 0) / AIMS.get(kind, AIM) for kind in KINDS}
+
+
+def _reached(figures: Figures) -> bool:
+    return figures.accepted >= JOBS and all(share <= 0 for share in _deficits(figures).values())
+
+
+def _line(number: int, plan: Plan, outcome: Outcome) -> str:
+    figures = outcome.figures
+    verdict = "holds" if not outcome.findings else f"{len(outcome.findings)} FINDINGS"
+    return (
+        f"segment {number} ({plan.theme}): {sum(figures.injected.values())} faults, {figures.accepted:,} jobs accepted, "
+        f"{figures.lost} lost, {figures.again} run again by lost leases; {verdict}"
+    )

@@ -1,0 +1,37 @@
+"""Invariant 12: schedules and webhooks."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from chaos.checks.invariant import invariant
+from chaos.history import History
+from shared.lifecycle import TERMINAL
+
+
+@invariant(12, "one job a tick")
+def one_job_a_tick(history: History) -> Iterator[str]:
+    """A run that is noted has its job, and no scheduled job came of nothing."""
+    noted = {job for _, _, job in history.ticks}
+    for schedule, tick, job in history.ticks:
+        if job not in history.rows:
+            yield f"{schedule}: the tick {tick:.3f} has no job"
+    for (schedule, tick), count in Counter((schedule, tick) for schedule, tick, _ in history.ticks).items():
+        if count > 1:
+            yield f"{schedule}: the tick {tick:.3f} has {count} jobs"
+    for row in history.rows.values():
+        if row.payload.get("schedule") and row.id not in noted:
+            yield f"{row.id}: is of no tick of {row.payload['schedule']}"
+
+
+@invariant(12, "at least one webhook for each end of a job, always with the same id")
+def every_end_is_told(history: History) -> Iterator[str]:
+    """A delivery that was answered 2xx; the receiver tells repeats by their id. A job that was replayed ends again."""
+    for row in history.rows.values():
+        if not row.webhook_url or row.status not in TERMINAL:
+            continue
+        hooks = history.hooks[row.id]
+        if not any(200 <= hook["answer"] < 300 for hook in hooks):
+            yield f"{row.id}: {row.status}, and no webhook was taken"
+        ends = sum(move.went_to in TERMINAL and move.came_from not in TERMINAL for move in history.moves[row.id])
+        if len(ids := {hook["id"] for hook in hooks}) > ends:
+            yield f"{row.id}: ended {ends} times, and its webhooks had the ids {sorted(ids)}"

@@ -1,0 +1,51 @@
+"""How an invariant is written down."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from chaos.history import History
+
+Check = Callable[[History], Iterator[str]]
+SHOWN = 20  # findings of one invariant that are kept; the rest is counted
+
+
+@dataclass(frozen=True)
+class Invariant:
+    """A sentence that holds whatever happens, and the check that would find that it does not."""
+
+    number: int
+    sentence: str
+    check: Check
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that speaks against an invariant."""
+
+    number: int
+    sentence: str
+    what: str
+
+
+INVARIANTS: list[Invariant] = []
+
+
+def invariant(number: int, sentence: str) -> Callable[[Check], Check]:
+    """Register a check; one number may have several."""
+
+    def register(found: Check) -> Check:
+        INVARIANTS.append(Invariant(number, sentence, found))
+        return found
+
+    return register
+
+
+def check(history: History) -> list[Finding]:
+    """Return everything that speaks against any of them."""
+    findings = []
+    for known in sorted(INVARIANTS, key=lambda item: item.number):
+        found = list(known.check(history))
+        findings += [Finding(known.number, known.sentence, what) for what in found[:SHOWN]]
+        if len(found) > SHOWN:
+            findings.append(Finding(known.number, known.sentence, f"and {len(found) - SHOWN} more"))
+    return findings

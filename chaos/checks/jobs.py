@@ -1,0 +1,115 @@
+"""Invariants 1 to 5 and 9: no job is lost, none is made up, each goes its legal way."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+
+from chaos.checks.invariant import invariant
+from chaos.history import History, Moved, Row
+from shared.lifecycle import MOVES, TERMINAL, Status
+
+LEGAL = {(source, target) for move in MOVES.values() for source in move.sources for target in move.targets}
+NEW = {Status.PENDING, Status.SCHEDULED}
+
+
+@invariant(1, "every job that was answered 2xx is in a terminal state in the end")
+def nothing_is_lost(history: History) -> Iterator[str]:
+    """Also what was accepted without our hearing of it."""
+    for job in sorted(history.accepted - history.rows.keys()):
+        yield f"{job}: accepted, and there is no row"
+    for row in history.rows.values():
+        if row.status not in TERMINAL:
+            yield f"{row.id}: {row.status} ({row.type}, {row.attempts} attempts)"
+
+
+@invariant(2, "no job that nobody sent")
+def nothing_is_made_up(history: History) -> Iterator[str]:
+    """A number that was sent once is one job at most."""
+    sent = {number for request in history.requests for number in request.numbers}
+    rows = [row for row in history.rows.values() if row.ours and not row.payload.get("schedule")]
+    for row in rows:
+        if row.payload["n"] not in sent:
+            yield f"{row.id}: has the number {row.payload['n']}, which nobody sent"
+    for number, count in Counter(row.payload["n"] for row in rows).items():
+        if count > 1:
+            yield f"number {number} is {count} jobs"
+
+
+@invariant(3, "COMPLETED means that an attempt of that number really ended well, with that result")
+def completed_is_true(history: History) -> Iterator[str]:
+    """By the recorder, which heard it from the handler itself."""
+    for row in history.rows.values():
+        if row.status != Status.COMPLETED:
+            continue
+        ended = {(run.attempt, run.worker) for run in history.runs[row.id] if run.how == "returned"}
+        if (row.attempts, row.worker) not in ended:
+            yield f"{row.id}: completed by {row.worker} as attempt {row.attempts}, which did not end well there"
+        elif row.ours and (row.result or {}).get("token") not in history.effects[row.id, row.attempts]:
+            yield f"{row.id}: its result {row.result} is none of attempt {row.attempts}"
+
+
+@invariant(3, "a success that is on disk stays, and nothing runs after it")
+def success_stays(history: History) -> Iterator[str]:
+    """The worker gives the entry away when PostgreSQL has said that it is on disk: from then on there is no way back."""
+    for job, at in history.settled.items():
+        row = history.rows.get(job)
+        if row is not None and row.status != Status.COMPLETED:
+            yield f"{job}: was said to be on disk as COMPLETED, and is {row.status}"
+        if any(run.began > at for run in history.runs[job]):
+            yield f"{job}: ran again after its success was on disk"
+
+
+@invariant(4, "only legal moves, and one terminal state a run")
+def moves_are_legal(history: History) -> Iterator[str]:
+    """Against the table of shared/lifecycle.py."""
+    for job, moves in history.moves.items():
+        yield from _illegal(job, moves)
+        ends = sum(move.went_to in TERMINAL for move in moves)
+        replays = sum(move.came_from in TERMINAL for move in moves)
+        if ends > 1 + replays:
+            yield f"{job}: came to {ends} terminal states with {replays} replays"
+
+
+def _illegal(job: str, moves: list[Moved]) -> Iterator[str]:
+    state: str | None = None
+    for move in moves:
+        if move.came_from != state:
+            yield f"{job}: was {state} and moved from {move.came_from}"
+        elif state is None and move.went_to not in NEW:
+            yield f"{job}: began as {move.went_to}"
+        elif state not in (None, move.went_to) and (state, move.went_to) not in LEGAL:
+            yield f"{job}: {state} to {move.went_to}"
+        state = move.went_to
+
+
+@invariant(5, "the attempt number never falls, and rises by one at a claim only")
+def attempts_rise(history: History) -> Iterator[str]:
+    """So a number names one claim."""
+    for job, moves in history.moves.items():
+        for move in moves:
+            risen = (move.after or 0) - (move.before or 0)
+            claimed = move.went_to == Status.PROCESSING and move.came_from != Status.PROCESSING
+            if move.came_from is not None and move.went_to is not None and risen != int(claimed):
+                yield f"{job}: attempt {move.before} became {move.after} on the way from {move.came_from} to {move.went_to}"
+
+
+@invariant(9, "one idempotency key, one job")
+def one_key_one_job(history: History) -> Iterator[str]:
+    """In the rows, and in what clients were told."""
+    by_key: dict[str, list[Row]] = defaultdict(list)
+    for row in history.rows.values():
+        if row.key:
+            by_key[row.key].append(row)
+    for key, rows in by_key.items():
+        if len(rows) > 1:
+            yield f"key {key} is {len(rows)} jobs"
+    yield from _told_apart(history)
+
+
+def _told_apart(history: History) -> Iterator[str]:
+    told: dict[str, set[str]] = defaultdict(set)
+    for request in history.requests:
+        if request.key:
+            told[request.key].update(request.ids)
+    for key, ids in told.items():
+        if len(ids) > 1:
+            yield f"key {key} was answered with {sorted(ids)}"

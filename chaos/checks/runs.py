@@ -1,0 +1,121 @@
+"""Invariants 6 to 8: how often a job runs, when, and never beside itself without a reason."""
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from chaos.checks.invariant import invariant
+from chaos.faults.fault import EVERYONE
+from chaos.history import History, Moved, Row, Run, Strike, Tried
+from shared.lifecycle import TERMINAL, Status
+
+FORGETFUL = ("postgres.immediate", "postgres.kill", "postgres.backend.kill", "postgres.disk")  # claims of the last moment may be forgotten
+LATE_SECONDS = 60.0  # a lease that a fault has broken is found to be dead within
+BACKOFF_SECONDS = 2.0
+EARLY_SECONDS = 0.02  # clocks of one machine, read in three processes
+TARDY_SECONDS = 1.0
+CALM_SECONDS = 3.0  # after a fault was healed what waited is worked off
+PLAIN_EXITS = (0, -9, -11, -15, 143, 3)  # drained, SIGKILL, segfault, told to end while it started, told twice, os._exit(3) of a handler
+
+
+def _crashes(history: History) -> list[Strike]:
+    return [strike for strike in history.strikes if strike.fault in FORGETFUL]
+
+
+@invariant(6, "executions <= 1 + failures + snoozes + handed back + leases that were lost by an injected fault")
+def executions_are_bounded(history: History) -> Iterator[str]:
+    """A claim that PostgreSQL forgot in a crash of its own is a lease loss, too."""
+    forgotten = len(_crashes(history))
+    for job, runs in history.runs.items():
+        row = history.rows.get(job)
+        if row is None:
+            continue
+        allowed = 1 + len(history.tried[job]) + forgotten
+        if len(runs) > allowed:
+            yield f"{job}: ran {len(runs)} times, {allowed} are explained"
+        for tried in history.tried[job]:
+            if tried.outcome == "lost" and not _explained(history, tried):
+                yield f"{job}: attempt {tried.attempt} of {tried.worker} was lost, and no fault explains that"
+        yield from _unasked(row, history.tried[job])
+
+
+def _explained(history: History, tried: Tried) -> bool:
+    if history.deaths.get(tried.pid, (0.0, 0))[1] != 0:
+        return True
+    return any(
+        (EVERYONE in strike.victims or tried.pid in strike.victims) and strike.covers(tried.began or tried.ended, tried.ended, LATE_SECONDS)
+        for strike in history.strikes
+    )
+
+
+def _unasked(row: Row, tried: Sequence[Tried]) -> Iterator[str]:
+    """Our own jobs fail as often as they were told to."""
+    if row.ours:
+        asked = row.payload.get("times", 0)
+        failed = [attempt for attempt in tried if attempt.outcome == "failed" and attempt.attempt > asked]
+        for attempt in failed:
+            yield f"{row.id}: attempt {attempt.attempt} failed, which nobody asked for: {attempt.error[:100]}"
+
+
+@invariant(6, "no process ends by itself")
+def nobody_gives_up(history: History) -> Iterator[str]:
+    """Other than by a signal of ours, by a handler, or drained."""
+    for pid, (_, code) in history.deaths.items():
+        if code not in PLAIN_EXITS:
+            yield f"process {pid} ended with {code}"
+    yield from history.logged
+
+
+@invariant(7, "a job runs beside itself only when a lease was lost")
+def no_overlap(history: History) -> Iterator[str]:
+    """By the recorder's clock; the run of a process that died ends with it."""
+    crashes = _crashes(history)
+    for job, runs in history.runs.items():
+        if job in history.rows and history.rows[job].payload.get("misdeed") == "hang":
+            continue  # it was abandoned, and runs on until its process ends
+        lost = {(tried.attempt, tried.worker) for tried in history.tried[job] if tried.outcome in {"lost", "handed_back"}}
+        for first, second in pairwise(sorted(runs, key=lambda run: run.began)):
+            end = _end(history, first)
+            if second.began >= end or (first.attempt, first.worker) in lost:
+                continue
+            if not any(strike.covers(first.began, second.began, LATE_SECONDS) for strike in crashes):
+                yield f"{job}: attempt {second.attempt} began {end - second.began:.3f} s before attempt {first.attempt} was over"
+
+
+def _end(history: History, run: Run) -> float:
+    died = history.deaths.get(run.pid, (float("inf"), 0))[0]
+    return min(run.ended if run.ended is not None else float("inf"), died)
+
+
+@invariant(8, "a retry comes after 2, 4, 8 s, and at most one second later")
+def retries_keep_time(history: History) -> Iterator[str]:
+    """From the end of the handler to its next start. The upper bound holds where nothing is broken, for jobs that stand in no line."""
+    for job, runs in history.runs.items():
+        row = history.rows.get(job)
+        if row is None or not row.ours:
+            continue
+        by_attempt = {run.attempt: run for run in runs}
+        for number, attempt in _retried(history.moves[job]):
+            first, second = by_attempt.get(attempt), by_attempt.get(attempt + 1)
+            if first is None or second is None or first.ended is None:
+                continue
+            wanted, gap = BACKOFF_SECONDS * 2**number, second.began - first.ended
+            if gap < wanted - EARLY_SECONDS:
+                yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, {wanted:g} s too soon"
+            elif gap > wanted + TARDY_SECONDS and not row.in_line and not _troubled(history, first.ended, second.began):
+                yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, with nothing broken ({wanted:g} s wanted)"
+
+
+def _retried(moves: Sequence[Moved]) -> Iterator[tuple[int, int]]:
+    """Yield how many failures went before and the attempt that failed, for each that is to be tried again; a replay begins anew."""
+    failures = 0
+    for move in moves:
+        if move.came_from in TERMINAL:
+            failures = 0
+        if move.went_to == Status.RETRYING and move.came_from == Status.PROCESSING:
+            yield failures, move.after or 0
+            failures += 1
+
+
+def _troubled(history: History, since: float, until: float) -> bool:
+    deaths = any(since - CALM_SECONDS <= died <= until for died, _ in history.deaths.values())
+    return deaths or any(strike.covers(since, until, CALM_SECONDS) for strike in history.strikes)

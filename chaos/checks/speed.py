@@ -1,0 +1,55 @@
+"""Invariants 13 and 14: what a crash costs is bounded, and where nothing is broken nothing waits."""
+
+from collections.abc import Iterator
+
+from chaos.checks.invariant import invariant
+from chaos.history import History, Tried
+
+CRASH_SECONDS = 2.0  # over the lease: 12 s by default
+PROMPT_SECONDS = 2.0
+CALM_SECONDS = 3.0
+KILLED = -9
+
+
+@invariant(13, "the jobs of a killed consumer run again within the lease and 2 s")
+def crashes_are_short(history: History) -> Iterator[str]:
+    """Where another consumer has lived for a lease to see it, nothing else was broken, and the job stands in no line."""
+    for job, attempts in history.tried.items():
+        if job in history.rows and history.rows[job].in_line:
+            continue
+        for tried in attempts:
+            died, code = history.deaths.get(tried.pid, (0.0, 0))
+            again = min((run.began for run in history.runs[job] if run.attempt > tried.attempt), default=None)
+            if tried.outcome != "lost" or code != KILLED or again is None:
+                continue
+            if again - died > history.lease_seconds + CRASH_SECONDS and _was_seen(history, tried, died, again):
+                yield f"{job}: ran again {again - died:.1f} s after the death of its worker"
+
+
+def _was_seen(history: History, tried: Tried, died: float, again: float) -> bool:
+    since = died - history.lease_seconds
+    if any(strike.kind != "SIGKILL" and strike.covers(since, again, CALM_SECONDS) for strike in history.strikes):
+        return False
+    return any(
+        part in {"consumer", "reaper"} and born < since and pid != tried.pid and history.deaths.get(pid, (again + 1, 0))[0] > again
+        for pid, (born, part) in history.births.items()
+        if part == "reaper" or not any(part == "reaper" for _, part in history.births.values())
+    )
+
+
+@invariant(14, "where nothing is broken a job starts within 2 s")
+def nothing_waits(history: History) -> Iterator[str]:
+    """From the answer to the handler, for jobs that are due at once."""
+    for request in history.requests:
+        for job in request.ids:
+            moves, runs = history.moves[job], history.runs[job]
+            if not runs or not moves or moves[0].went_to != "PENDING":
+                continue
+            began = min(run.began for run in runs)
+            if began - request.answered > PROMPT_SECONDS and not _troubled(history, request.sent, began):
+                yield f"{job}: began {began - request.answered:.1f} s after it was accepted, with nothing broken"
+
+
+def _troubled(history: History, since: float, until: float) -> bool:
+    deaths = any(since - history.lease_seconds - CALM_SECONDS <= died <= until for died, _ in history.deaths.values())
+    return deaths or any(strike.covers(since, until, history.lease_seconds + CALM_SECONDS) for strike in history.strikes)

@@ -1,0 +1,85 @@
+"""A client that remembers what it sent and what it was told, with numbers of its own in every payload."""
+
+import itertools
+import time
+from collections.abc import Sequence
+from random import Random
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+
+from chaos.journal import Journal
+
+TIMEOUT_SECONDS = 4.0
+CONNECTIONS = 100
+HANGS_UP = 0.5  # of the requests end their connection: a producer that has just started would get none of the kept ones
+
+
+class Client:
+    """Sends jobs and other requests. What is answered 2xx is in `accepted`."""
+
+    def __init__(self, url: str, journal: Journal, dice: Random) -> None:
+        self._url = url
+        self._journal = journal
+        self._dice = dice
+        self._numbers = itertools.count(1)
+        self._requests = itertools.count(1)
+        self.accepted = 0
+        self.refused = 0
+        self.recent: list[str] = []  # ids
+        self.problem = ""  # why the last submission was refused
+
+    async def __aenter__(self) -> Self:
+        self._http = aiohttp.ClientSession(self._url, connector=aiohttp.TCPConnector(limit=CONNECTIONS))
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self._http.close()
+
+    def number(self) -> int:
+        """Return a number that no job had yet."""
+        return next(self._numbers)
+
+    async def submit(self, bodies: Sequence[dict[str, Any]], *, key: str | None = None, timeout: float = TIMEOUT_SECONDS) -> list[str]:  # noqa: ASYNC109
+        """Send these jobs, several as one bulk. Returns their ids, none unless the answer was 2xx."""
+        request = next(self._requests)
+        numbers = [body["payload"].get("n") for body in bodies]
+        self._journal.note("sent", r=request, numbers=numbers, key=key)
+        began = time.time()
+        path, body = ("/jobs/bulk", bodies) if len(bodies) > 1 else ("/jobs", bodies[0])
+        status, answer = await self._post(path, body, key, timeout)
+        ids: list[str] = (answer.get("ids") or [answer["id"]]) if status in {200, 202} else []
+        self._journal.note("answer", r=request, status=status, ids=ids, began=began, replayed=status == 200)
+        self.accepted += len(ids)
+        self.refused += not ids
+        self.problem = "" if ids else str(answer.get("detail") or f"HTTP {status}")
+        self.recent = [*self.recent[-200:], *ids]
+        return ids
+
+    async def cancel(self, job_id: str) -> None:
+        """Ask for the end of a job; whatever comes of it is noted."""
+        status, _ = await self._post(f"/jobs/{job_id}/cancel", None, None, TIMEOUT_SECONDS)
+        self._journal.note("cancel", job=job_id, status=status)
+
+    async def replay(self, limit: int) -> None:
+        """Run some dead jobs again."""
+        began = time.time()
+        await self._post("/dlq/replay", {"limit": limit}, None, TIMEOUT_SECONDS)
+        self._journal.note("replay", began=began)
+
+    async def put_schedule(self, name: str, definition: dict[str, Any]) -> None:
+        """Make a schedule. Raises aiohttp's errors."""
+        async with self._http.put(f"/schedules/{name}", json=definition) as answer:
+            answer.raise_for_status()
+
+    async def _post(self, path: str, body: Any, key: str | None, seconds: float) -> tuple[int, dict[str, Any]]:
+        """Return the status, 0 if there was no answer, and its JSON."""
+        headers = {"Idempotency-Key": key} if key else {}
+        if self._dice.random() < HANGS_UP:
+            headers["Connection"] = "close"
+        try:
+            async with self._http.post(path, json=body, headers=headers, timeout=aiohttp.ClientTimeout(total=seconds)) as answer:
+                return answer.status, await answer.json(content_type=None) or {}
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return 0, {}

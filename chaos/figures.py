@@ -1,0 +1,94 @@
+"""The figures of a segment: how often each kind of fault struck, what was accepted, lost and run twice, and how long recovery took."""
+
+import signal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from chaos.history import History, Strike
+from shared.lifecycle import TERMINAL
+
+SIGKILL = "SIGKILL"
+
+
+@dataclass
+class Figures:
+    """Can be added up over segments. Times in seconds."""
+
+    accepted: int = 0
+    lost: int = 0
+    runs: int = 0
+    again: int = 0  # runs of a job after one that nobody asked to repeat: neither a failure nor a snooze nor handed back
+    allowed: int = 0  # of those, by leases that were lost and claims that PostgreSQL forgot
+    injected: dict[str, int] = field(default_factory=dict)  # by kind
+    by_fault: dict[str, int] = field(default_factory=dict)
+    recovery: dict[str, list[float]] = field(default_factory=dict)  # by fault
+
+    def add(self, other: "Figures") -> None:
+        """Add another segment's."""
+        for name in ("accepted", "lost", "runs", "again", "allowed"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.injected = dict(Counter(self.injected) + Counter(other.injected))
+        self.by_fault = dict(Counter(self.by_fault) + Counter(other.by_fault))
+        for fault, seconds in other.recovery.items():
+            self.recovery.setdefault(fault, []).extend(seconds)
+
+
+def figures_of(history: History) -> Figures:
+    """Read them out of a history."""
+    accepted = history.accepted
+    figures = Figures(accepted=len(accepted))
+    figures.lost = sum(job not in history.rows or history.rows[job].status not in TERMINAL for job in accepted)
+    figures.injected = _injected(history)
+    figures.by_fault = dict(Counter(strike.fault for strike in history.strikes))
+    figures.runs = sum(map(len, history.runs.values()))
+    for job, runs in history.runs.items():
+        outcomes = Counter(tried.outcome for tried in history.tried[job])
+        asked = outcomes["failed"] + outcomes["snoozed"] + outcomes["handed_back"]
+        figures.again += max(len(runs) - 1 - asked, 0)
+        figures.allowed += outcomes["lost"]
+    ends = _ends(history)
+    for strike in history.strikes:
+        if (seconds := _recovery(history, strike, ends)) is not None:
+            figures.recovery.setdefault(strike.fault, []).append(seconds)
+    return figures
+
+
+def _injected(history: History) -> dict[str, int]:
+    """By kind; of SIGKILL every process that got it: some faults kill several."""
+    kinds = Counter(strike.kind for strike in history.strikes)
+    killed = sum(code == -signal.SIGKILL for _, code in history.deaths.values())
+    return dict(kinds | Counter({SIGKILL: killed}))
+
+
+def _ends(history: History) -> Sequence[tuple[float, float]]:
+    """(answered, ended) of jobs that were accepted and ended well, in the order of the answers."""
+    ended = {job: run.ended for job, runs in history.runs.items() for run in runs if run.ended and run.how == "returned"}
+    pairs = [(request.answered, ended[job]) for request in history.requests for job in request.ids[:1] if job in ended]
+    return sorted(pairs)
+
+
+def _recovery(history: History, strike: Strike, ends: Sequence[tuple[float, float]]) -> float | None:
+    """Seconds until all is as before.
+
+    Of a killed consumer: until the last job that it was running has started again. Of anything else: from when it was healed until a job
+    that was accepted after that has ended.
+    """
+    if strike.kind == SIGKILL and strike.victims:
+        return _taken_over(history, strike)
+    if strike.healed is None:
+        return None
+    after = [ended for answered, ended in ends if answered >= strike.healed]
+    return max(min(after) - strike.healed, 0.0) if after else None  # our hearing of an answer may be late
+
+
+def _taken_over(history: History, strike: Strike) -> float | None:
+    deaths: Mapping[int, float] = {pid: history.deaths[pid][0] for pid in strike.victims if pid in history.deaths}
+    seconds = []
+    for job, tried in history.tried.items():
+        for attempt in tried:
+            if attempt.outcome == "lost" and attempt.pid in deaths:
+                again = [run.began for run in history.runs[job] if run.attempt > attempt.attempt]
+                if again:
+                    seconds.append(min(again) - deaths[attempt.pid])
+    return max(seconds, default=None)

@@ -1,0 +1,244 @@
+"""What happened in one segment of a run: read from the journal, the recorder's file and the database, put in order by job."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import orjson
+
+from chaos.journal import read
+from shared.database import Database
+
+ROWS = """
+SELECT id::text, type, status::text, attempts, failures, crashes, max_attempts, worker, reason, payload::text, result::text,
+       idempotency_key, webhook_url, extract(epoch FROM created_at)::float8, extract(epoch FROM finished_at)::float8
+FROM jobs
+"""
+ATTEMPTS = """
+SELECT job_id::text, attempt, worker, extract(epoch FROM started_at)::float8, extract(epoch FROM finished_at)::float8, outcome,
+       coalesce(error, '')
+FROM attempts ORDER BY job_id, attempt
+"""
+MOVES = """
+SELECT job::text, extract(epoch FROM at)::float8, came_from::text, went_to::text, before, after, lease::text, next_lease::text
+FROM chaos_moves ORDER BY seq
+"""
+RUNS = "SELECT schedule, extract(epoch FROM tick)::float8, job_id::text FROM schedule_runs WHERE NOT triggered ORDER BY tick"
+
+
+class Row(NamedTuple):
+    """A job in the end."""
+
+    id: str
+    type: str
+    status: str
+    attempts: int
+    failures: int
+    crashes: int
+    max_attempts: int
+    worker: str | None
+    reason: str | None
+    payload: dict[str, Any]
+    result: Any
+    key: str | None
+    webhook_url: str | None
+    created_at: float
+    finished_at: float | None
+
+    @property
+    def in_line(self) -> bool:
+        """Whether it may have had to wait for others: jobs that two crashes have hit run one at a time."""
+        return self.crashes >= 2
+
+    @property
+    def ours(self) -> bool:
+        """Whether it is of a type of chaos.work."""
+        return self.type.startswith("chaos.")
+
+
+class Tried(NamedTuple):
+    """An attempt that did not succeed."""
+
+    job: str
+    attempt: int
+    worker: str | None
+    began: float | None
+    ended: float
+    outcome: str
+    error: str
+
+    @property
+    def pid(self) -> int:
+        """Of its worker; 0 if there was none."""
+        return pid_of(self.worker)
+
+
+class Moved(NamedTuple):
+    """A change of a row."""
+
+    job: str
+    t: float
+    came_from: str | None
+    went_to: str | None
+    before: int | None
+    after: int | None
+    lease: str | None
+    next_lease: str | None
+
+
+@dataclass
+class Run:
+    """One execution of a handler, as the recorder heard of it. `ended` is None when nothing was heard of its end."""
+
+    job: str
+    attempt: int
+    worker: str
+    began: float
+    ended: float | None = None
+    how: str = ""
+
+    @property
+    def pid(self) -> int:
+        """Of its worker."""
+        return pid_of(self.worker)
+
+
+class Request(NamedTuple):
+    """A submission and its answer; status 0: there was none."""
+
+    sent: float
+    numbers: Sequence[int | None]
+    key: str | None
+    answered: float
+    status: int
+    ids: Sequence[str]
+
+
+@dataclass
+class Strike:
+    """A fault that struck: its making began at `began` and was done at `hit`. `healed` is None until it was."""
+
+    fault: str
+    kind: str
+    strikes: Sequence[str]
+    victims: Sequence[int]
+    began: float
+    hit: float
+    detail: str = ""
+    healed: float | None = None
+
+    def covers(self, since: float, until: float, margin: float = 0.0) -> bool:
+        """Whether it was under way in some part of this time."""
+        return self.began <= until and since <= (self.healed or until) + margin
+
+
+@dataclass
+class History:
+    """All of it."""
+
+    requests: list[Request] = field(default_factory=list)
+    rows: dict[str, Row] = field(default_factory=dict)
+    tried: dict[str, list[Tried]] = field(default_factory=lambda: defaultdict(list))
+    moves: dict[str, list[Moved]] = field(default_factory=lambda: defaultdict(list))
+    runs: dict[str, list[Run]] = field(default_factory=lambda: defaultdict(list))
+    effects: dict[tuple[str, int], set[str]] = field(default_factory=lambda: defaultdict(set))
+    settled: dict[str, float] = field(default_factory=dict)  # job -> when its success was on disk, as its worker said
+    strikes: list[Strike] = field(default_factory=list)
+    lease_seconds: float = 10.0
+    births: dict[int, tuple[float, str]] = field(default_factory=dict)  # pid -> when, part
+    deaths: dict[int, tuple[float, int]] = field(default_factory=dict)  # pid -> when, exit code
+    replays: list[tuple[float, float]] = field(default_factory=list)  # requests to run dead jobs again: sent, answered
+    hooks: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by job
+    ticks: list[tuple[str, float, str]] = field(default_factory=list)  # schedule, tick, job
+    letters_twice: Sequence[str] = ()  # jobs with two letters of one death, when all had just been healed
+    left: Mapping[str, Any] = field(default_factory=dict)  # what was found at rest that should not be there
+    logged: Sequence[str] = ()  # lines that no process should write
+
+    @property
+    def accepted(self) -> set[str]:
+        """Ids of the jobs whose submission was answered 2xx."""
+        return {job for request in self.requests for job in request.ids}
+
+
+def pid_of(worker: str | None) -> int:
+    """Return the pid in a worker's name, host:pid:token."""
+    parts = (worker or "").split(":")
+    return int(parts[-2]) if len(parts) >= 3 and parts[-2].isdigit() else 0
+
+
+def read_journal(history: History, file: Path) -> None:
+    """Add what the tool itself wrote: requests, faults, deaths, webhooks."""
+    sent: dict[int, dict[str, Any]] = {}
+    struck: dict[int, Strike] = {}
+    for event in read(file):
+        match event["e"]:
+            case "sent":
+                sent[event["r"]] = event
+            case "answer":
+                asked = sent.pop(event["r"])
+                history.requests.append(Request(event["began"], asked["numbers"], asked["key"], event["t"], event["status"], event["ids"]))
+            case "struck":
+                struck[event["i"]] = _strike(event)
+            case "healed":
+                struck[event["i"]].healed = event["t"]
+            case _:
+                _read_rest(history, event)
+    history.strikes += struck.values()
+    history.requests += [Request(event["t"], event["numbers"], event["key"], event["t"], 0, ()) for event in sent.values()]
+
+
+def _strike(event: Mapping[str, Any]) -> Strike:
+    return Strike(event["fault"], event["kind"], event["strikes"], event["victims"], event["began"], event["t"], event["detail"])
+
+
+def _read_rest(history: History, event: dict[str, Any]) -> None:
+    match event["e"]:
+        case "started":
+            history.births[event["pid"]] = (event["t"], event["part"])
+        case "died":
+            history.deaths[event["pid"]] = (event["t"], event["code"])
+        case "whole":
+            history.letters_twice = event.get("letters_twice", ())
+        case "replay":
+            history.replays.append((event["began"], event["t"]))
+        case "hook":
+            history.hooks[event["job"]].append(event)
+
+
+def read_recording(history: History, file: Path) -> None:
+    """Add what the handlers did."""
+    open_runs: dict[tuple[str, int, str], Run] = {}
+    for event in read(file):
+        match event["e"]:
+            case "start":
+                run = Run(event["job"], event["n"], event["worker"], event["t"])
+                open_runs[run.job, run.attempt, run.worker] = run
+                history.runs[run.job].append(run)
+            case "end":
+                found = open_runs.get((event["job"], event["n"], event["worker"]))
+                if found is not None:
+                    found.ended, found.how = event["t"], event["how"]
+            case "settled":
+                history.settled.update(dict.fromkeys(event["jobs"], event["t"]))
+            case "effect":
+                history.effects[event["job"], event["n"]].add(event["token"])
+
+
+async def read_database(history: History, database: Database) -> None:
+    """Add what the rows say in the end, and every change on the way there."""
+    for values in await database.fetch(ROWS):
+        cells = list(values)
+        cells[9:11] = (_parsed(values[9]) or {}, _parsed(values[10]))
+        row = Row(*cells)
+        history.rows[row.id] = row
+    for values in await database.fetch(ATTEMPTS):
+        history.tried[values[0]].append(Tried(*values))
+    for values in await database.fetch(MOVES):
+        history.moves[values[0]].append(Moved(*values))
+    history.ticks = [(row[0], row[1], row[2]) for row in await database.fetch(RUNS)]
+
+
+def _parsed(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)

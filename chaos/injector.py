@@ -1,0 +1,75 @@
+"""Injects the faults of a plan with one hand or several, and notes when each began, struck and was healed."""
+
+import asyncio
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+from chaos.faults import FAULTS, Fault, MissedError
+from chaos.world import World
+from shared.errors import UnavailableError
+
+PAUSE_SECONDS = (0.1, 1.2)  # between two faults
+ALONE = ("redis", "postgres", "network", "clock", "upgrade")  # two hands on one server would be in each other's way
+
+
+@dataclass
+class Injector:
+    """`names` are the faults to choose from."""
+
+    world: World
+    names: Sequence[str]
+    dice: Random
+    hands: int = 2
+    pause: tuple[float, float] = PAUSE_SECONDS
+    missed: dict[str, str] = field(default_factory=dict)  # fault -> why it did not strike
+    _busy: set[str] = field(default_factory=set)  # parts that a hand is at
+    _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Inject until `stop`; what is under way then is still healed."""
+        await asyncio.gather(*(self._hand(stop) for _ in range(self.hands)))
+
+    async def _hand(self, stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            await _pause(stop, self.dice.uniform(*self.pause))
+            free = [name for name in self.names if _part(name) not in self._busy]
+            if free and not stop.is_set():
+                fault = FAULTS[self.dice.choice(free)]
+                taken = {_part(fault.name)} & {*ALONE}
+                self._busy |= taken
+                await self._inject(fault, stop)
+                self._busy -= taken
+
+    async def _inject(self, fault: Fault, stop: asyncio.Event) -> None:
+        number, began = next(self._numbers), time.time()
+        try:
+            async with fault.deed(self.world, self.dice) as hit:
+                self.world.journal.note(
+                    "struck",
+                    i=number,
+                    fault=fault.name,
+                    kind=fault.kind,
+                    strikes=sorted(fault.strikes),
+                    victims=hit.victims,
+                    began=began,
+                    detail=hit.detail,
+                )
+                await _pause(stop, hit.seconds)
+            self.world.journal.note("healed", i=number)
+        except (MissedError, UnavailableError, OSError) as error:  # the other fault of a pair may be in the way
+            self.missed[fault.name] = str(error)
+
+
+def _part(name: str) -> str:
+    return name.partition(".")[0]
+
+
+async def _pause(stop: asyncio.Event, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await stop.wait()
+    except TimeoutError:
+        return

@@ -1,0 +1,222 @@
+"""The mistakes. Each is applied inside a process of a chaos run before the service starts; nothing of it is reachable any other way."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Any
+
+import consumer.runtime
+import shared.broker
+import shared.dlq_store
+import shared.job_store
+import shared.line
+from consumer.outcome import Bury
+from consumer.reaper import Reaper
+from consumer.reconciler import Reconciler
+from consumer.settler import Settler
+from producer.submit import Submitter
+from shared.broker import Broker
+from shared.errors import BrokerUnavailableError
+from shared.models import NewJob
+
+Mistake = Callable[[], None]
+MISTAKES: dict[str, Mistake] = {}
+PATIENCE_SECONDS = 0.03
+MOST_ENTRIES = 20
+
+
+def mistake(function: Mistake) -> Mistake:
+    """Register one, under its name."""
+    MISTAKES[function.__name__.replace("_", "-")] = function
+    return function
+
+
+def _put(owner: Any, name: str, value: Any) -> None:
+    setattr(owner, name, value)
+
+
+def _script(broker: Any, name: str, old: str, new: str) -> None:
+    script = broker._scripts[name]
+    if old not in script.script:
+        raise ValueError(f"{name}.lua has no {old!r} any more")
+    broker._scripts[name] = broker.client.register_script(script.script.replace(old, new))
+
+
+def _query(name: str, old: str, new: str) -> None:
+    for queries in (shared.job_store.SQL, shared.dlq_store.MOVES):
+        if old not in queries[name]:
+            raise ValueError(f"the query {name} has no {old!r} any more")
+        queries[name] = queries[name].replace(old, new)
+
+
+def _scripts_changed(name: str, old: str, new: str) -> None:
+    made = Broker.__init__
+
+    def init(self: Any, *args: Any, **options: Any) -> None:
+        made(self, *args, **options)
+        _script(self, name, old, new)
+
+    _put(Broker, "__init__", init)
+
+
+@mistake
+def settle_does_not_wait_for_the_disk() -> None:
+    """synchronous_commit=off for the settle."""
+    _put(consumer.runtime, "DURABLE", {"synchronous_commit": "off"})
+
+
+@mistake
+def answer_before_commit() -> None:
+    """2xx as soon as the job is taken."""
+    submit = Submitter.submit
+
+    async def hasty(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        if any(job.idempotency_key for job in jobs):
+            return await submit(self, jobs)
+        task = asyncio.create_task(submit(self, jobs))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return {}
+
+    _put(Submitter, "submit", hasty)
+
+
+@mistake
+def publish_before_commit() -> None:
+    """The entry is in the stream before the row is there."""
+    persist = Submitter._persist
+
+    async def eager(self: Any, group: list[Any]) -> None:
+        with suppress(BrokerUnavailableError):
+            await self._publisher._broker.publish((job.lane, job.id) for request in group for job in request.jobs)
+        await asyncio.sleep(PATIENCE_SECONDS)
+        await persist(self, group)
+
+    _put(Submitter, "_persist", eager)
+
+
+@mistake
+def ack_before_settle() -> None:
+    """The entry goes first, the row follows."""
+    settle = Settler._settle_pile
+
+    async def reversed_order(self: Any, move: Any, pile: list[Any], lease_id: str) -> None:
+        await self._ack([attempt.entry for attempt, _ in pile])
+        await settle(self, move, pile, lease_id)
+
+    _put(Settler, "_settle_pile", reversed_order)
+
+
+@mistake
+def no_fence() -> None:
+    """A settle asks for nothing but the id."""
+    _query("succeed", "status = 'PROCESSING' AND attempts = won.attempt AND lease_id = $3", "(attempts >= won.attempt OR lease_id = $3)")
+
+
+@mistake
+def no_reconciler() -> None:
+    """Nobody makes Redis agree with PostgreSQL again."""
+
+    async def idle(_: Any) -> None:
+        return None
+
+    _put(Reconciler, "step", idle)
+
+
+@mistake
+def no_reaper() -> None:
+    """Nobody takes over from the dead."""
+
+    async def idle(_: Any) -> None:
+        return None
+
+    _put(Reaper, "step", idle)
+
+
+@mistake
+def cursor_begins_anew() -> None:
+    """XAUTOCLAIM at 0-0 each time: it looks at the first thousand entries only."""
+    take_over = Broker.take_over
+
+    async def forgetful(self: Any, lane: str, idle_seconds: float, cursor: str) -> Any:
+        del cursor
+        return await take_over(self, lane, idle_seconds, "0-0")
+
+    _put(Broker, "take_over", forgetful)
+
+
+@mistake
+def group_at_the_end() -> None:
+    """The group is made at `$`: what is in the stream is skipped."""
+
+    async def ensure(self: Any) -> None:
+        for lane in self.lanes:
+            try:
+                with shared.broker._translated():
+                    await self.client.xgroup_create(self.keys.stream(lane), self._group, id="$", mkstream=True)
+            except BrokerUnavailableError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
+
+    _put(Broker, "ensure_groups", ensure)
+
+
+@mistake
+def consumer_dropped_with_pending() -> None:
+    """DELCONSUMER takes its pending list with it."""
+    _scripts_changed("drop_consumer", "if #pending > 0 then", "if false then")
+
+
+@mistake
+def maxlen() -> None:
+    """XADD with MAXLEN trims entries that nobody has read."""
+    _scripts_changed("publish", "redis.call('XADD', KEYS[1], '*'", f"redis.call('XADD', KEYS[1], 'MAXLEN', '{MOST_ENTRIES}', '*'")
+
+
+@mistake
+def retries_by_default() -> None:
+    """A command whose answer is late is sent again, as redis-py does unless told otherwise."""
+    call = shared.line.Line.call
+
+    async def stubborn(self: Any, *words: str | int) -> Any:
+        for _ in range(3):
+            try:
+                async with asyncio.timeout(PATIENCE_SECONDS * 10):
+                    return await call(self, *words)
+            except Exception:  # noqa: BLE001 - whatever redis-py would try again after
+                await self._connection.disconnect()
+        return await call(self, *words)
+
+    _put(shared.line.Line, "call", stubborn)
+
+
+@mistake
+def cancelled_read() -> None:
+    """XREADGROUP is cancelled when it takes long: what was on its way is stranded."""
+    wait = Broker.wait
+
+    async def impatient(self: Any, *args: Any) -> Any:
+        try:
+            return await asyncio.wait_for(wait(self, *args), PATIENCE_SECONDS)
+        except TimeoutError:
+            return []
+
+    _put(Broker, "wait", impatient)
+
+
+@mistake
+def no_bisect() -> None:
+    """What PostgreSQL refuses in one of a batch is the end of all of it."""
+    bury = Bury
+
+    async def sweeping(self: Any, move: Any, pile: list[Any], lease_id: str, error: Exception) -> None:
+        del move
+        verdicts = [(attempt, bury("invalid_result", str(error)[:500])) for attempt, _ in pile]
+        await self._persist(consumer.settler._MOVES[bury], verdicts, lease_id)
+
+    _put(Settler, "_bisect", sweeping)
+
+
+@mistake
+def attempt_reset_on_replay() -> None:
+    """A replay begins to count at nought."""
+    _query("replay", "failures = 0, crashes = 0", "attempts = 0, failures = 0, crashes = 0")

@@ -1,0 +1,76 @@
+"""For each mistake the segment that should bring it to light: which faults, which jobs, which settings."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from chaos.mutants.mistakes import MISTAKES
+from chaos.segment import Plan
+from chaos.world import Shape
+
+SEED = 20261123
+SLOW_SEED = 1337  # one by which the way from the consumers to Redis is slow more than once
+SHORT_LEASE = {"MILLSTREAM_LEASE_SECONDS": "3", "MILLSTREAM_HEARTBEAT_SECONDS": "1"}
+MANY_SLOTS = {"MILLSTREAM_CONCURRENCY": "1500", "MILLSTREAM_MAX_CRASHES": "10"}
+PATIENCE_SECONDS = 40.0
+PLAIN = {"seconds": 0.01}
+GIVES_UP = ("chaos.work", {"misdeed": "give_up", "times": 100})
+
+BASE = Plan(
+    seed=SEED,
+    theme="mutant",
+    faults=(),
+    seconds=15.0,
+    rate=30.0,
+    shape=Shape(producers=2, consumers=2),
+    hands=1,
+    patience=PATIENCE_SECONDS,
+    settings=SHORT_LEASE,
+)
+
+PLANS: Mapping[str, Mapping[str, Any]] = {
+    "settle-does-not-wait-for-the-disk": {"faults": ("postgres.immediate",)},
+    "answer-before-commit": {"faults": ("producer.kill", "producer.kill.point")},
+    "publish-before-commit": {},
+    "ack-before-settle": {"faults": ("consumer.kill", "consumer.kill.point")},
+    "no-fence": {"faults": ("consumer.freeze.past",), "jobs": (("chaos.work", {"seconds": 1.0}),)},
+    "no-reconciler": {"faults": ("redis.flush", "redis.empty")},
+    "no-reaper": {"faults": ("consumer.kill",)},
+    "cursor-begins-anew": {
+        "faults": ("consumer.kill",),
+        "pause": (10.0, 12.0),
+        "rate": 20.0,
+        "seconds": 24.0,
+        "shape": Shape(producers=2, consumers=3),
+        "jobs": (("chaos.work", {"seconds": 15.0}),),  # some two thousand at a time: more than one look of the reaper sees
+        "settings": SHORT_LEASE | MANY_SLOTS,
+        "patience": 90.0,
+    },
+    "group-at-the-end": {  # few slots and many bursts: there is something unread to skip
+        "faults": ("redis.group",),
+        "rate": 15.0,
+        "jobs": (("chaos.work", {"seconds": 0.05}),),
+        "settings": SHORT_LEASE | {"MILLSTREAM_CONCURRENCY": "4"},
+    },
+    "consumer-dropped-with-pending": {"faults": ("consumer.kill",)},
+    "maxlen": {"jobs": (("chaos.work", {"seconds": 0.3}),)},
+    "retries-by-default": {
+        "seed": SLOW_SEED,
+        "seconds": 25.0,
+        "faults": ("network.slow",),
+        "jobs": (("chaos.work", PLAIN), GIVES_UP),
+    },
+    "cancelled-read": {},
+    "no-bisect": {"jobs": (("chaos.work", PLAIN),) * 20 + (("chaos.work", {"misdeed": "poison", "times": 100}),)},
+    "attempt-reset-on-replay": {"jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "give_up", "times": 1}))},
+}
+
+
+def plan_for(name: str) -> tuple[Plan, Plan]:
+    """Return the segment with the mistake, and the same one without it."""
+    sound = replace(BASE, **PLANS[name])
+    return replace(sound, shape=replace(sound.shape, mistake=name)), sound
+
+
+if missing := MISTAKES.keys() ^ PLANS.keys():
+    raise ValueError(f"a mistake and its plan do not match: {missing}")

@@ -1,0 +1,120 @@
+"""The command line of `python -m chaos`."""
+
+import argparse
+import json
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chaos.faults import FAULTS
+from chaos.themes import THEMES
+
+OUTPUT = Path(".chaos")
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to do."""
+
+    seed: int
+    seconds: float
+    load_seconds: float
+    rate: float
+    themes: Sequence[str]
+    faults: Sequence[str]
+    handlers: Sequence[str]
+    jobs: Sequence[tuple[str, dict[str, Any]]]
+    settings: dict[str, str]
+    consumers: int
+    producers: int
+    campaign: bool
+    resume: Path | None
+    output: Path
+
+
+def parse(words: Sequence[str]) -> Options:
+    """Read the command line. Ends the process with a sentence when it makes no sense."""
+    parser = argparse.ArgumentParser(prog="python -m chaos", description="Break everything around your jobs, and check that none is lost.")
+    add = parser.add_argument
+    add("--seed", type=int, help="repeat the choices of an earlier run (default: by chance, it is printed)")
+    add("--seconds", type=_positive, default=300.0, help="go on for so long; the segment under way is finished (default 300)")
+    add(
+        "--load-seconds",
+        type=_positive,
+        default=25.0,
+        help="of load and faults in a segment, which is then healed and checked (default 25)",
+    )
+    add("--rate", type=_positive, default=30.0, help="requests a second; one in four submits many jobs (default 30)")
+    add("--themes", type=_names(THEMES), default=(), metavar="THEME,...", help=f"segments of these only: {', '.join(THEMES)}")
+    add("--faults", type=_names(FAULTS), default=(), metavar="FAULT,...", help=f"these faults only: {', '.join(FAULTS)}")
+    add("--handlers", type=_words, default=(), metavar="MODULE,...", help="modules with your own @job handlers")
+    add("--job", action="append", nargs=2, default=[], metavar=("TYPE", "JSON"), help="submit this, not our own jobs; may be repeated")
+    add("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the service, by its variable; may be repeated")
+    add("--consumers", type=int, default=0, help="processes (default: 2 to 4, by the seed)")
+    add("--producers", type=_some, default=2, help="processes (default 2)")
+    add("--campaign", action="store_true", help="go on until every kind of fault has struck 300 times, SIGKILL 3,000, for 1,000,000 jobs")
+    add("--resume", type=Path, metavar="FILE", help="go on with the campaign of this file, or begin it there")
+    add("--output", type=Path, default=OUTPUT, help="where report and histories go (default .chaos)")
+    told = parser.parse_args(words)
+    try:
+        jobs = [(kind, _payload(payload)) for kind, payload in told.job]
+        settings = dict(_pair(text) for text in told.set)
+    except ValueError as error:
+        parser.error(str(error))
+    return Options(
+        seed=told.seed if told.seed is not None else secrets.randbelow(2**31),
+        seconds=told.seconds,
+        load_seconds=told.load_seconds,
+        rate=told.rate,
+        themes=told.themes,
+        faults=told.faults,
+        handlers=told.handlers,
+        jobs=jobs,
+        settings=settings,
+        consumers=told.consumers,
+        producers=told.producers,
+        campaign=told.campaign or told.resume is not None,
+        resume=told.resume,
+        output=told.output,
+    )
+
+
+def _positive(text: str) -> float:
+    if not 0 < (value := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text}: wants more than 0")
+    return value
+
+
+def _some(text: str) -> int:
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text}: wants at least 1")
+    return value
+
+
+def _payload(text: str) -> dict[str, Any]:
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"--job {text}: a payload is a JSON object")  # noqa: TRY004 - a value of the command line
+    return value
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(filter(None, text.split(",")))
+
+
+def _names(known: Any) -> Any:
+    def parsed(text: str) -> tuple[str, ...]:
+        if strangers := [name for name in _words(text) if name not in known]:
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(strangers)}")
+        return _words(text)
+
+    return parsed
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"--set {text}: wants NAME=VALUE")
+    return name, value

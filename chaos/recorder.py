@@ -1,0 +1,47 @@
+"""The independent recorder: `python -m chaos.recorder SOCKET FILE`. No fault is aimed at it.
+
+What handlers do they tell it by datagram; it stamps each with its own clock and writes it down. What was sent is in the kernel's
+hands: it arrives though its sender is killed in the next moment.
+"""
+
+import os
+import socket
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from chaos.journal import Journal
+
+SOCKET_VARIABLE = "CHAOS_RECORDER"
+MAX_BYTES = 65_536
+BUFFER_BYTES = 4_000_000
+
+
+def tell(event: str, **fields: Any) -> None:
+    """Say that something happened. Waits while the recorder has many others to write down."""
+    _line(os.getpid()).send(orjson.dumps({"e": event, "pid": os.getpid(), **fields}))
+
+
+@cache
+def _line(pid: int) -> socket.socket:
+    del pid  # a forked child has a line of its own
+    line = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    line.connect(os.environ[SOCKET_VARIABLE])
+    return line
+
+
+def record(path: str, file: Path) -> None:
+    """Write down what comes in, until we are ended."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as entrance, Journal(file) as journal:
+        entrance.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
+        entrance.bind(path)
+        while True:
+            event = orjson.loads(entrance.recv(MAX_BYTES))
+            journal.note(event.pop("e"), **event)
+
+
+if __name__ == "__main__":
+    record(sys.argv[1], Path(sys.argv[2]))

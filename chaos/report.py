@@ -1,0 +1,73 @@
+"""What a run came to, as a table and as JSON."""
+
+import statistics
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from chaos.campaign import Tally
+
+
+def write_report(tally: Tally, folder: Path) -> None:
+    """Write `result.json`, and its tables as `result.md`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").write_bytes(tally.to_json())
+    (folder / "result.md").write_text(markdown(tally), encoding="utf-8")
+
+
+def markdown(tally: Tally) -> str:
+    """Return the tables for a document: kinds of faults, then each fault."""
+    figures = tally.figures
+    kinds = [f"| {kind} | {count:,} |" for kind, count in sorted(figures.injected.items(), key=lambda item: -item[1])]
+    faults = [
+        f"| `{name}` | {count:,} | {' | '.join(_told(figures.recovery.get(name, [])))} |"
+        for name, count in sorted(figures.by_fault.items())
+    ]
+    return "\n".join(
+        [
+            "| jobs accepted | lost | runs | run again because a lease was lost | findings |\n|---|---|---|---|---|",
+            f"| {figures.accepted:,} | {figures.lost:,} | {figures.runs:,} | {figures.again:,} | {len(tally.findings)} |",
+            "",
+            "| kind | struck |\n|---|---|",
+            *kinds,
+            "",
+            "| fault | struck | recovery p50, s | p99, s | max, s |\n|---|---|---|---|---|",
+            *faults,
+            "",
+        ]
+    )
+
+
+def print_report(tally: Tally) -> None:
+    """Print a table of the faults and a sentence of the rest."""
+    figures = tally.figures
+    table = Table(
+        "fault", "struck", "recovery p50", "p99", "max", title=f"seed {tally.seed}, {tally.segments} segments, {tally.seconds:.0f} s"
+    )
+    for name, count in sorted(figures.by_fault.items()):
+        table.add_row(name, f"{count:,}", *_told(figures.recovery.get(name, [])))
+    console = Console()
+    console.print(table)
+    for name, why in sorted(tally.missed.items()):
+        if name not in figures.by_fault:
+            console.print(f"{name}: never struck: {why}")
+    console.print(
+        f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again as a lease was "
+        f"lost ({figures.allowed} leases of running jobs were)"
+    )
+    console.print("Every invariant held." if not tally.findings else f"{len(tally.findings)} findings:")
+    for number, finding in tally.findings:
+        console.print(f"segment {number}, invariant {finding.number}: {finding.sentence}\n    {finding.what}")
+
+
+def _told(seconds: Sequence[float]) -> list[str]:
+    return ["-" if value is None else f"{value:.2f}" for value in _shares(seconds)]
+
+
+def _shares(seconds: Sequence[float]) -> tuple[float | None, float | None, float | None]:
+    if not seconds:
+        return None, None, None
+    ranked = sorted(seconds)
+    return statistics.median(ranked), ranked[round((len(ranked) - 1) * 0.99)], ranked[-1]

@@ -1,0 +1,210 @@
+"""One segment of a run: load and faults for a while, then everything is healed, and what happened is checked."""
+
+import asyncio
+import shutil
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiohttp
+
+from chaos.checks import Finding, check
+from chaos.errors import ChaosError
+from chaos.figures import Figures, figures_of
+from chaos.history import History, pid_of, read_database, read_journal, read_recording
+from chaos.injector import PAUSE_SECONDS, Injector
+from chaos.journal import Journal, read
+from chaos.load import Load
+from chaos.servers import Servers, until
+from chaos.world import Shape, World, standing
+from shared.broker import REAPER
+from shared.errors import UnavailableError
+from shared.models import UNKNOWN_JOB
+
+TYPES_SECONDS = 10.0
+HEALED_SECONDS = 120.0  # by then every job is over: leases end, retries come, a backlog is worked off
+SIGNS = ("Traceback", "service_failed", "request_failed", "heartbeat_failed")  # that something went wrong which nobody foresaw
+TICK = {"every": 1, "type": "chaos.work", "payload": {"n": 0, "schedule": "tick"}}
+OPEN = "SELECT status::text, count(*) FROM jobs WHERE finished_at IS NULL GROUP BY 1"
+MARK = "the end of the recording"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a segment does. `faults` are the names to choose from, `seed` all its chances."""
+
+    seed: int
+    theme: str
+    faults: Sequence[str]
+    seconds: float
+    rate: float
+    shape: Shape
+    hands: int = 2  # faults at a time, at most
+    pause: tuple[float, float] = PAUSE_SECONDS  # between two faults
+    patience: float = HEALED_SECONDS
+    settings: Mapping[str, str] = field(default_factory=dict)
+    handlers: Sequence[str] = ()
+    jobs: Sequence[tuple[str, dict[str, Any]]] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it."""
+
+    findings: Sequence[Finding]
+    figures: Figures
+    missed: Mapping[str, str]
+    history: History
+
+
+async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
+    """Run it. Its files are in `folder` afterwards."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    history = History()
+    with Journal(folder / "journal.jsonl") as journal:
+        dice = _dice(plan, "world")
+        async with standing(servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings) as world:
+            history.lease_seconds = world.settings.lease_seconds
+            await _try_jobs(world, plan)
+            missed = await _strike(world, plan)
+            history.left = await _rest(world, plan.patience)
+            await world.stop_members()
+            history.left = dict(history.left) | await _ghosts(world)
+            await _end_of_recording(world)
+            await read_database(history, world.database)
+            history.logged = _unforeseen(world)
+    read_journal(history, folder / "journal.jsonl")
+    read_recording(history, folder / "recording.jsonl")
+    return Outcome(check(history), figures_of(history), missed, history)
+
+
+def _dice(plan: Plan, part: str) -> Random:
+    """Of a part of its own: what one part draws does not depend on how often another did."""
+    return Random(f"{plan.seed}/{part}")
+
+
+async def _try_jobs(world: World, plan: Plan) -> None:
+    """Raises ChaosError for a job that is refused while nothing is broken; consumers publish their types a moment after they start."""
+    for kind, payload in plan.jobs:
+        body = {"type": kind, "payload": payload | ({"n": world.client.number()} if kind.startswith("chaos.") else {})}
+
+        async def taken(body: dict[str, Any] = body) -> bool:
+            return bool(await world.client.submit([body]))
+
+        try:
+            await until(taken, TYPES_SECONDS, "the job is accepted")
+        except TimeoutError:
+            raise ChaosError(f"the job {kind} is refused: {world.client.problem}") from None
+
+
+async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
+    """Load and faults for so long. Returns the faults that did not strike, and why."""
+    stop = asyncio.Event()
+    injector = Injector(world, plan.faults, _dice(plan, "faults"), plan.hands, plan.pause)
+    await until(lambda: _scheduled(world), HEALED_SECONDS, "a schedule")
+    keeper = asyncio.create_task(world.keep())
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(Load(world, world.client, _dice(plan, "load"), plan.rate, plan.jobs).run(stop))
+        tasks.create_task(injector.run(stop))
+        await asyncio.sleep(plan.seconds)
+        stop.set()
+    await world.heal()
+    world.journal.note("whole", letters_twice=await _letters_twice(world))
+    await until(lambda: _schedule_deleted(world), HEALED_SECONDS, "the schedule is gone")
+    keeper.cancel()
+    await asyncio.wait([keeper])
+    return injector.missed
+
+
+async def _letters_twice(world: World) -> list[str]:
+    """Jobs of which there are two letters of one death."""
+    letters = Counter([(letter.job_id, letter.attempts) async for letter in world.broker.dead() if letter.reason != UNKNOWN_JOB])
+    return [job_id for (job_id, _), count in letters.items() if count > 1]
+
+
+async def _scheduled(world: World) -> bool:
+    """Make the schedule; a producer that has just started does not know the type yet."""
+    try:
+        await world.client.put_schedule("tick", TICK)
+    except aiohttp.ClientError:
+        return False
+    return True
+
+
+async def _schedule_deleted(world: World) -> bool:
+    try:
+        await world.database.fetch("DELETE FROM schedules")
+    except UnavailableError:
+        return False
+    return True
+
+
+async def _rest(world: World, patience: float) -> dict[str, Any]:
+    """Wait until all is over and Redis is empty; return what is left when that does not come."""
+    left: dict[str, Any] = {"nothing is known": "the stores did not answer"}
+
+    async def over() -> bool:
+        nonlocal left
+        try:
+            left = await _left(world)
+        except UnavailableError as error:
+            left = {"unavailable": str(error)}
+        return not left
+
+    try:
+        await until(over, patience, "all jobs are over")
+    except TimeoutError:
+        return left
+    world.journal.note("rest")
+    return {}
+
+
+async def _left(world: World) -> dict[str, Any]:
+    fetch = world.database.fetch
+    found: dict[str, Any] = {f"{row[0]} jobs": row[1] for row in await fetch(OPEN)}
+    depths = await world.broker.depths()
+    found |= {f"entries in {name}": depth for name, depth in depths.items() if depth and name != "dlq"}
+    letters = [(letter.job_id, letter.attempts) async for letter in world.broker.dead()]
+    failed = {row[0]: row[1] for row in await fetch("SELECT id::text, attempts FROM jobs WHERE status = 'FAILED'")}
+    if sorted(letters) != sorted(failed.items()):
+        found["letters"] = f"{len(letters)} in the DLQ stream, {len(failed)} jobs FAILED"
+    if unplaced := await world.database.fetch_value("SELECT count(*) FROM dead_letters WHERE entry_id IS NULL"):
+        found["letters without a place"] = unplaced
+    live = {row[0] for row in await fetch("SELECT worker FROM leases WHERE dead_at IS NULL")}
+    pids = {member.pid for member in world.alive()}
+    if dead := sorted(worker for worker in live if pid_of(worker) not in pids):
+        found["leases of workers that are dead"] = dead
+    if ghosts := await world.broker.consumers() - live - {REAPER}:
+        found["consumers of dead workers"] = sorted(ghosts)
+    sums = {row[0]: row[1] for row in await fetch("SELECT status::text, sum(n)::bigint FROM job_counts GROUP BY 1 HAVING sum(n) <> 0")}
+    counts = {row[0]: row[1] for row in await fetch("SELECT status::text, count(*) FROM jobs GROUP BY 1")}
+    if sums != counts:
+        found["counters"] = f"{sums} for {counts}"
+    return found
+
+
+async def _ghosts(world: World) -> dict[str, Any]:
+    """Consumers that are still in the groups when all processes have drained."""
+    try:
+        ghosts = await world.broker.consumers() - {REAPER}
+    except UnavailableError as error:
+        return {"unavailable": str(error)}
+    return {"consumers after the end": sorted(ghosts)} if ghosts else {}
+
+
+async def _end_of_recording(world: World) -> None:
+    """What everybody said before is written down when this is."""
+    world.mark_recording()
+
+    async def written() -> bool:
+        return any(event["e"] == "mark" for event in read(world.recording))
+
+    await until(written, HEALED_SECONDS, MARK)
+
+
+def _unforeseen(world: World) -> list[str]:
+    return [f"{sign} in the log of {member.name}" for member in world.members for sign in SIGNS if member.says(sign)]

@@ -1,0 +1,116 @@
+"""Job types that do what a chaos run asks for, and say so to the recorder. Their results name what they told it."""
+
+import asyncio
+import ctypes
+import os
+import secrets
+import time
+from typing import Literal
+
+import msgspec
+
+from chaos.recorder import tell
+from shared.jobs import Context, PermanentFailure, Snooze, job
+
+MEMORY_MB = 256  # that a handler in a child process may take
+MEAL_BYTES = 64 * 1024**2
+MEALS = 16
+
+Misdeed = Literal["", "raise", "give_up", "snooze", "hang", "block", "starve", "segfault", "exit", "overflow", "poison"]
+
+
+class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`n` is the sender's number of it. The first `times` attempts end with the misdeed, the others after `seconds`."""
+
+    n: int
+    seconds: float = 0.0
+    times: int = 0
+    misdeed: Misdeed = ""
+    schedule: str = ""
+
+
+class Done(msgspec.Struct, frozen=True):
+    """Proves which attempt wrote the result."""
+
+    token: str
+
+
+def _effect(ctx: Context, work: Work) -> Done:
+    done = Done(secrets.token_hex(8))
+    tell("effect", job=ctx.job_id, n=ctx.attempt, number=work.n, token=done.token)
+    return done
+
+
+def _misbehaves(ctx: Context, work: Work) -> bool:
+    return bool(work.misdeed) and ctx.attempt <= work.times
+
+
+@job("chaos.work")
+async def work(ctx: Context, payload: Work) -> Done | str | msgspec.Raw:
+    """Take the time without the processor."""
+    if _misbehaves(ctx, payload):
+        if payload.misdeed == "hang":
+            await _hang()
+        return _misdeed(payload)
+    await asyncio.sleep(payload.seconds)
+    return _effect(ctx, payload)
+
+
+@job("chaos.thread", executor="thread")
+def threaded(ctx: Context, payload: Work) -> Done | str | msgspec.Raw:
+    """Do the same in a thread."""
+    return _blocking(ctx, payload)
+
+
+@job("chaos.process", executor="process", memory_mb=MEMORY_MB)
+def in_process(ctx: Context, payload: Work) -> Done | str | msgspec.Raw:
+    """Do the same in a child process."""
+    return _blocking(ctx, payload)
+
+
+def _blocking(ctx: Context, payload: Work) -> Done | str | msgspec.Raw:
+    if _misbehaves(ctx, payload):
+        return _misdeed(payload)
+    time.sleep(payload.seconds)
+    return _effect(ctx, payload)
+
+
+def _misdeed(payload: Work) -> str | msgspec.Raw:
+    """Do it. Returns only what cannot be a result."""
+    _end_of_the_process(payload.misdeed)
+    match payload.misdeed:
+        case "overflow":
+            return "x" * 3_000_000
+        case "poison":
+            return msgspec.Raw(b"{no JSON")
+        case "give_up":
+            raise PermanentFailure("given up, as asked")
+        case "snooze":
+            raise Snooze(0.5)
+        case "block" | "hang":
+            time.sleep(payload.seconds)
+        case "starve":
+            _starve()
+    raise RuntimeError("failed, as asked")
+
+
+def _end_of_the_process(misdeed: Misdeed) -> None:
+    if misdeed == "segfault":
+        ctypes.string_at(0)
+    if misdeed == "exit":
+        os._exit(3)
+
+
+async def _hang() -> None:
+    """Never end, whoever asks."""
+    while True:
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            continue
+
+
+def _starve() -> None:
+    """Take more memory than a child process of this type may have."""
+    meals = [bytearray(MEAL_BYTES) for _ in range(MEALS)]
+    raise RuntimeError(f"{len(meals)} meals were not too many")

@@ -1,0 +1,261 @@
+"""The service under test: servers, proxies before them, processes, and whoever keeps the processes alive."""
+
+import asyncio
+import base64
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from random import Random
+
+import aiohttp
+
+from chaos.client import Client
+from chaos.errors import ChaosError
+from chaos.hooks import receiving
+from chaos.journal import Journal
+from chaos.member import Member
+from chaos.proxy import Proxy
+from chaos.recorder import SOCKET_VARIABLE
+from chaos.servers import Servers, until
+from consumer.runtime import ROLES
+from shared.broker import Broker
+from shared.database import Database
+from shared.embedded.folder import free_port
+from shared.embedded.process import Process
+from shared.keys import Keys
+from shared.migrate import migrate
+from shared.settings import Settings, load
+
+READY_SECONDS = 60.0
+LOOK_SECONDS = 0.05
+RESTART_SECONDS = (0.2, 1.5)  # after a death; `millstream up` and systemd take about as long
+SERVICES = tuple(role for role in ROLES if role != "worker")
+INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH")
+STORES = ("postgres", "redis")
+GROUPS = ("producer", "consumer", "service")
+DEFAULTS = {
+    "MILLSTREAM_TEST_TYPES": "1",
+    "MILLSTREAM_GRACE_SECONDS": "5",
+    "MILLSTREAM_CONCURRENCY": "50",
+    "MILLSTREAM_PROCESSES": "2",
+    "MILLSTREAM_JOB_TIMEOUT_SECONDS": "20",
+    "MILLSTREAM_LOG_LEVEL": "info",
+}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many processes of each part. `split`: the consumers only work, and each service role is a process of its own."""
+
+    producers: int = 2
+    consumers: int = 2
+    split: bool = False
+    mistake: str = ""  # of chaos.mutants.mistakes
+
+
+class World:
+    """Everything that a run has. Use `standing` to build it."""
+
+    def __init__(self, servers: Servers, folder: Path, journal: Journal, dice: Random, settings: Mapping[str, str]) -> None:
+        self.servers = servers
+        self.journal = journal
+        self.dice = dice
+        self.folder = folder
+        self.port = free_port()
+        self.recording = folder / "recording.jsonl"
+        self.members: list[Member] = []
+        self.wires: dict[tuple[str, str], Proxy] = {}
+        self.hook_url = ""
+        self.chosen = dict(settings)
+        self.settings = Settings()
+        self.deaths: dict[int, int] = {}  # pid -> exit code
+        self._socket = servers.folder / f"recorder-{secrets.token_hex(4)}"  # the path of a socket may have 107 bytes only
+
+    @property
+    def url(self) -> str:
+        """Base URL of the producers."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def alive(self, *parts: str) -> list[Member]:
+        """Members that run; of these parts, if any are named."""
+        return [member for member in self.members if member.alive and (not parts or member.part in parts)]
+
+    def any(self, *parts: str) -> Member:
+        """One of them by chance. Raises LookupError when none is there."""
+        if not (there := self.alive(*parts)):
+            raise LookupError(f"no {' or '.join(parts)} runs")
+        return self.dice.choice(there)
+
+    # Building
+
+    async def build(self, stack: AsyncExitStack, shape: Shape, handlers: Sequence[str]) -> None:
+        """Start everything and return when a job can run."""
+        name = f"chaos_{secrets.token_hex(4)}"
+        self.database_url = await self.servers.new_database(name)
+        stack.push_async_callback(self.servers.drop_database, name)
+        self.database = Database(self.database_url, "chaos", timeout=20)
+        stack.push_async_callback(self.database.close)
+        await migrate(self.database)
+        async with self.database.transaction() as transaction:
+            await transaction.script((files("chaos") / "moves.sql").read_text(encoding="utf-8"))
+        self.hook_url = await stack.enter_async_context(receiving(self.journal, self.dice))
+        for group in GROUPS:
+            for store, url in zip(STORES, (self.database_url, self.servers.valkey.url), strict=True):
+                wire = self.wires[group, store] = Proxy(url)
+                await wire.start()
+                stack.push_async_callback(wire.stop)
+        self.settings = load(self._environment("consumer", handlers))
+        self.broker = Broker(self.servers.valkey.url, Keys(self.settings.stream), self.settings.group)
+        stack.push_async_callback(self.broker.close)
+        await self.broker.command("FLUSHALL")
+        await self._start_recorder(stack)
+        self._add_members(shape, handlers)
+        stack.callback(self.kill_all)
+        for member in self.members:
+            self.begin(member)
+        await until(self._is_ready, READY_SECONDS, "the service is ready")
+        self.client = await stack.enter_async_context(Client(self.url, self.journal, self.dice))
+
+    async def _start_recorder(self, stack: AsyncExitStack) -> None:
+        recorder = Process([sys.executable, "-m", "chaos.recorder", self._socket, self.recording])
+        recorder.start()
+        stack.callback(recorder.kill)
+
+        async def listens() -> bool:
+            return self._socket.exists()
+
+        await until(listens, READY_SECONDS, "the recorder listens")
+
+    def mark_recording(self) -> None:
+        """Tell the recorder that nothing follows."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as line:
+            line.connect(str(self._socket))
+            line.send(b'{"e":"mark"}')
+
+    def _add_members(self, shape: Shape, handlers: Sequence[str]) -> None:
+        roles = ["--only", "worker"] if shape.split else []
+        plan = [("producer", ["producer"])] * shape.producers + [("consumer", ["consumer", *roles])] * shape.consumers
+        plan += [(role, ["consumer", "--only", role]) for role in SERVICES if shape.split]
+        for number, (part, words) in enumerate(plan, 1):
+            name = f"{part}-{number}"
+            wrong = ["chaos.mutants.run", shape.mistake] if shape.mistake else []
+            environment = self._environment(part, handlers)
+            self.members.append(Member(name, part, [sys.executable, "-m", *wrong, *words], environment, self.folder / f"{name}.log"))
+
+    def _environment(self, part: str, handlers: Sequence[str]) -> dict[str, str]:
+        group = part if part in GROUPS else "service"
+        given = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        return (
+            given
+            | DEFAULTS
+            | {
+                "DATABASE_URL": self.wires[group, "postgres"].url,
+                "REDIS_URL": self.wires[group, "redis"].url,
+                "MILLSTREAM_PORT": str(self.port),
+                "MILLSTREAM_HANDLERS": ",".join(dict.fromkeys((*handlers, "chaos.work", "chaos.spy"))),
+                "MILLSTREAM_OUTPUT_DIR": str(self.folder / "output"),
+                "MILLSTREAM_DATA_DIR": str(self.folder / "data"),
+                "MILLSTREAM_OUTGOING_ALLOW": self.hook_url.split("/")[2],
+                "MILLSTREAM_WEBHOOK_SECRET": WEBHOOK_SECRET,
+                SOCKET_VARIABLE: str(self._socket),
+            }
+            | self.chosen
+        )
+
+    async def _is_ready(self) -> bool:
+        for member in self.members:
+            if not member.alive:
+                raise ChaosError(f"{member.name} ended with {member.returncode}: {member.last_line()}")
+        leases = await self.database.fetch_value("SELECT count(*) FROM leases WHERE dead_at IS NULL")
+        wanted = sum(member.part != "producer" for member in self.members)
+        return int(leases) >= wanted and await self.answers()
+
+    async def answers(self) -> bool:
+        """Whether a producer says that it is ready."""
+        with suppress(aiohttp.ClientError, TimeoutError):
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as http, http.get(f"{self.url}/readyz") as answer:
+                return answer.status == 200
+        return False
+
+    async def heal(self) -> None:
+        """Make sure that nothing is broken any more, whatever the faults have left, and return when all processes run."""
+        for wire in self.wires.values():
+            wire.heal()
+        await self.servers.heal()
+        await self.broker.command("CONFIG", "SET", "maxmemory", 0)
+        for member in self.members:
+            member.signal(signal.SIGCONT)
+
+        async def whole() -> bool:
+            return all(member.alive for member in self.members) and await self.answers()
+
+        await until(whole, READY_SECONDS, "all processes run again")
+
+    # Keeping alive
+
+    async def keep(self) -> None:
+        """Start whoever died again, for ever."""
+        async with asyncio.TaskGroup() as tasks:
+            while True:
+                for member in self.members:
+                    if member.wanted and not member.alive:
+                        member.wanted = False
+                        self.note_death(member)
+                        tasks.create_task(self._restart(member))
+                await asyncio.sleep(LOOK_SECONDS)
+
+    def note_death(self, member: Member) -> None:
+        """Write down that it ended, and how."""
+        if member.pid not in self.deaths and member.returncode is not None:
+            self.deaths[member.pid] = member.returncode
+            self.journal.note("died", member=member.name, part=member.part, pid=member.pid, code=member.returncode)
+
+    async def _restart(self, member: Member) -> None:
+        await asyncio.sleep(self.dice.uniform(*RESTART_SECONDS))
+        self.begin(member)
+
+    def begin(self, member: Member, **extra: str) -> None:
+        """Start it, and write that down. Another fault may have started it already."""
+        if member.alive:
+            return
+        member.start(**extra)
+        self.journal.note("started", member=member.name, part=member.part, pid=member.pid)
+
+    async def stop_members(self) -> None:
+        """Let all processes end in order."""
+        await asyncio.gather(*(member.drained(self.settings.grace_seconds + 10) for member in self.members))
+
+    def kill_all(self) -> None:
+        """End all processes at once."""
+        for member in self.members:
+            member.wanted = False
+            member.kill()
+
+
+@asynccontextmanager
+async def standing(
+    servers: Servers,
+    folder: Path,
+    journal: Journal,
+    dice: Random,
+    *,
+    shape: Shape,
+    handlers: Sequence[str] = (),
+    settings: Mapping[str, str] | None = None,
+) -> AsyncIterator[World]:
+    """Return a world that works; it is torn down in the end."""
+    folder.mkdir(parents=True, exist_ok=True)
+    async with AsyncExitStack() as stack:
+        world = World(servers, folder, journal, dice, settings or {})
+        await world.build(stack, shape, handlers)
+        yield world
+
+
+WEBHOOK_SECRET = "whsec_" + base64.b64encode(bytes(range(24))).decode()  # signs to a receiver that does not look

@@ -1,0 +1,58 @@
+"""`python -m chaos` with the handlers of a user."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import orjson
+import pytest
+
+MODULE = """
+import asyncio
+from shared.jobs import job
+
+@job("mine.order")
+async def order(ctx, payload: dict) -> dict:
+    await asyncio.sleep(0.1)
+    return {"done": payload["id"]}
+"""
+
+
+def chaos(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """Run it with the module in the folder."""
+    (folder / "mine.py").write_text(MODULE)
+    argv = [sys.executable, "-m", "chaos", "--seed", "1", "--seconds", "1", "--load-seconds", "5", "--output", str(folder / "out"), *words]
+    paths = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
+    return subprocess.run(argv, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_handlers_and_settings_of_a_user(tmp_path: Path) -> None:
+    """Their consumers are killed, and nothing is lost; table, figures and timeline say so."""
+    lease = ["--set", "MILLSTREAM_LEASE_SECONDS=3", "--set", "MILLSTREAM_HEARTBEAT_SECONDS=1"]
+    done = chaos(tmp_path, "--handlers", "mine", "--job", "mine.order", '{"id": 7}', "--faults", "consumer.kill", *lease)
+    assert done.returncode == 0, done.stdout + done.stderr
+    result = orjson.loads((tmp_path / "out" / "result.json").read_bytes())
+    assert result["findings"] == []
+    assert result["figures"]["accepted"] > 20
+    assert result["figures"]["lost"] == 0
+    assert result["figures"]["injected"]["SIGKILL"] >= 1
+    assert "Every invariant held." in done.stdout
+    assert "<svg" in (tmp_path / "out" / "timeline.html").read_text()
+    assert '"mine.order"' in (tmp_path / "out" / "segment-0000" / "consumer-3.log").read_text(), "its types, as the consumer logs them"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--handlers", "nosuch", "--job", "mine.order", "{}"], "cannot import 'nosuch'"),
+        (["--handlers", "mine", "--job", "mine.odrer", "{}"], "mine.order"),
+        (["--set", "MILLSTREAM_LEASE_SECONDS=soon"], "MILLSTREAM_LEASE_SECONDS"),
+    ],
+)
+def test_what_cannot_work_is_said_in_a_sentence(tmp_path: Path, words: list[str], said: str) -> None:
+    """Without a traceback, before anything is broken."""
+    done = chaos(tmp_path, *words)
+    assert done.returncode == 69, done.stdout + done.stderr
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

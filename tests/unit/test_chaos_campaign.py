@@ -1,0 +1,62 @@
+"""A campaign goes on where it was left, and does what it still lacks."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from chaos.campaign import AIM, AIMS, JOBS, Tally, plans
+from chaos.checks import Finding
+from chaos.faults import FAULTS
+from chaos.figures import Figures
+from chaos.options import parse
+from chaos.themes import KINDS, THEMES, theme_for
+
+
+def reached() -> Figures:
+    """All that a campaign aims at."""
+    return Figures(accepted=JOBS, injected={kind: AIMS.get(kind, AIM) for kind in KINDS})
+
+
+def test_what_is_kept_comes_back(tmp_path: Path) -> None:
+    """Every figure and every finding."""
+    tally = Tally(7, 3, reached(), [(2, Finding(1, "nothing is lost", "a job"))], {"redis.disk": "no disk"}, 12.5)
+    tally.figures.recovery = {"consumer.kill": [1.5, 10.25]}
+    file = tmp_path / "campaign.json"
+    file.write_bytes(tally.to_json())
+    assert Tally.from_json(file.read_bytes()) == tally
+
+
+def test_a_campaign_ends_when_all_is_reached() -> None:
+    """And not one job, nor one fault before."""
+    options = parse(["--campaign", "--seed", "1"])
+    assert list(plans(options, Tally(1, figures=reached()))) == []
+    for lacking in ({"accepted": JOBS - 1}, {"injected": reached().injected | {"SIGKILL": AIMS["SIGKILL"] - 1}}):
+        figures = reached()
+        for name, value in lacking.items():
+            setattr(figures, name, value)
+        assert next(plans(options, Tally(1, figures=figures)))
+
+
+def test_what_is_lacking_most_comes_first() -> None:
+    """Four times in five; else whatever it is its turn."""
+    figures = reached()
+    figures.injected["network"] = 10
+    options = parse(["--campaign", "--seed", "1"])
+    themes = [next(plans(options, Tally(1, segments, figures))).theme for segments in range(200)]
+    assert 0.7 < themes.count("network") / len(themes) < 0.95
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_a_theme(kind: str) -> None:
+    """One that strikes with it."""
+    assert any(FAULTS[name].kind == kind for name in THEMES[theme_for(kind)])
+
+
+def test_the_same_seed_gives_the_same_plans() -> None:
+    """So that what was found can be sought again."""
+    options = parse(["--seed", "5"])
+    twice = [[next(plans(options, Tally(5, number))) for number in range(9)] for _ in range(2)]
+    assert twice[0] == twice[1]
+    assert len({plan.seed for plan in twice[0]}) == 9
+    assert Random("5/0").randrange(2**31) == twice[0][0].seed

@@ -1,0 +1,283 @@
+"""Each invariant of the chaos suite against a history that is sound, and against one that breaks just that."""
+
+from collections.abc import Callable
+
+import pytest
+
+from chaos.checks import INVARIANTS, check
+from chaos.faults import EVERYONE
+from chaos.history import History, Moved, Request, Row, Run, Strike, Tried, pid_of
+
+ONE, TWO = "machine:11:a", "machine:12:b"  # workers
+JOB = "job"
+
+
+def row(
+    job: str = JOB, *, n: int = 1, status: str = "COMPLETED", attempts: int = 1, worker: str = ONE, times: int = 0, proof: str = "t1"
+) -> Row:
+    """A job of ours."""
+    payload = {"n": n, "times": times}
+    result = {"token": proof} if status == "COMPLETED" else None
+    return Row(job, "chaos.work", status, attempts, 0, 0, 4, worker, None, payload, result, None, None, 100.0, 101.0)
+
+
+def sound() -> History:
+    """One job, sent at 100, run from 100.1 to 100.5."""
+    history = History()
+    history.requests.append(Request(100.0, [1], None, 100.05, 202, [JOB]))
+    history.rows[JOB] = row()
+    history.moves[JOB] = [
+        Moved(JOB, 100.04, None, "PENDING", None, 0, None, None),
+        Moved(JOB, 100.1, "PENDING", "PROCESSING", 0, 1, None, "l1"),
+        Moved(JOB, 100.6, "PROCESSING", "COMPLETED", 1, 1, "l1", None),
+    ]
+    history.runs[JOB] = [Run(JOB, 1, ONE, 100.1, 100.5, "returned")]
+    history.effects[JOB, 1].add("t1")
+    history.settled[JOB] = 100.6
+    history.births = {11: (50.0, "consumer"), 12: (50.0, "consumer")}
+    return history
+
+
+def taken_over() -> History:
+    """The job's first worker was killed at 105; it ran again at 115."""
+    history = sound()
+    history.rows[JOB] = row(attempts=2, worker=TWO, proof="t2")
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.1, 114.0, "lost", "its worker died")]
+    history.moves[JOB] = [
+        Moved(JOB, 100.04, None, "PENDING", None, 0, None, None),
+        Moved(JOB, 100.1, "PENDING", "PROCESSING", 0, 1, None, "l1"),
+        Moved(JOB, 114.0, "PROCESSING", "PENDING", 1, 1, "l1", None),
+        Moved(JOB, 115.0, "PENDING", "PROCESSING", 1, 2, None, "l2"),
+        Moved(JOB, 116.0, "PROCESSING", "COMPLETED", 2, 2, "l2", None),
+    ]
+    history.runs[JOB] = [Run(JOB, 1, ONE, 100.1), Run(JOB, 2, TWO, 115.0, 115.9, "returned")]
+    history.effects[JOB, 2].add("t2")
+    history.settled[JOB] = 116.0
+    history.deaths[11] = (105.0, -9)
+    return history
+
+
+def retried() -> History:
+    """The job failed at 100.5, as it was asked to, and ran again at 102.6."""
+    history = sound()
+    history.rows[JOB] = row(attempts=2, times=1, proof="t2")
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.1, 100.55, "failed", "as asked")]
+    history.moves[JOB] = [
+        Moved(JOB, 100.04, None, "PENDING", None, 0, None, None),
+        Moved(JOB, 100.1, "PENDING", "PROCESSING", 0, 1, None, "l1"),
+        Moved(JOB, 100.55, "PROCESSING", "RETRYING", 1, 1, "l1", None),
+        Moved(JOB, 102.6, "RETRYING", "PROCESSING", 1, 2, None, "l1"),
+        Moved(JOB, 102.8, "PROCESSING", "COMPLETED", 2, 2, "l1", None),
+    ]
+    history.runs[JOB] = [Run(JOB, 1, ONE, 100.1, 100.5, "raised"), Run(JOB, 2, ONE, 102.6, 102.7, "returned")]
+    history.effects[JOB, 2].add("t2")
+    history.settled[JOB] = 102.8
+    return history
+
+
+@pytest.mark.parametrize("history", [sound, taken_over, retried])
+def test_sound_histories_have_no_findings(history: Callable[[], History]) -> None:
+    """A plain job, one that was taken over, one that was retried."""
+    assert check(history()) == []
+
+
+def lost(history: History) -> None:
+    """1."""
+    del history.rows[JOB]
+
+
+def not_over(history: History) -> None:
+    """1."""
+    history.rows[JOB] = row(status="PENDING")
+    history.settled.clear()
+
+
+def made_up(history: History) -> None:
+    """2."""
+    history.rows["other"] = row("other", n=77, status="CANCELLED")
+
+
+def doubled(history: History) -> None:
+    """2."""
+    history.rows["other"] = row("other", status="CANCELLED")
+
+
+def never_ended(history: History) -> None:
+    """3."""
+    history.runs[JOB] = [Run(JOB, 1, ONE, 100.1)]
+
+
+def result_of_another(history: History) -> None:
+    """3."""
+    history.rows[JOB] = row(proof="of a stale attempt")
+
+
+def success_forgotten(history: History) -> None:
+    """3."""
+    history.settled[JOB] = 100.05
+
+
+def illegal(history: History) -> None:
+    """4."""
+    history.moves[JOB][2:] = [Moved(JOB, 100.6, "PENDING", "COMPLETED", 1, 1, "l1", None)]
+
+
+def ended_twice(history: History) -> None:
+    """4."""
+    history.moves[JOB].append(Moved(JOB, 100.7, "COMPLETED", "FAILED", 1, 1, None, None))
+
+
+def attempt_fell(history: History) -> None:
+    """5."""
+    history.moves[JOB][2] = Moved(JOB, 100.6, "PROCESSING", "COMPLETED", 1, 0, "l1", None)
+
+
+def ran_too_often(history: History) -> None:
+    """6."""
+    history.runs[JOB].insert(0, Run(JOB, 1, ONE, 100.06, 100.07, "returned"))
+
+
+def lost_without_a_reason(history: History) -> None:
+    """6."""
+    history.tried[JOB] = [Tried(JOB, 1, TWO, 100.06, 100.09, "lost", "")]
+
+
+def failed_unasked(history: History) -> None:
+    """6."""
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.06, 100.09, "failed", "why?")]
+
+
+def gave_up(history: History) -> None:
+    """6."""
+    history.deaths[12] = (101.0, 1)
+
+
+def left_over(history: History) -> None:
+    """10."""
+    history.left = {"entries in normal": 3}
+
+
+def key_doubled(history: History) -> None:
+    """9."""
+    history.requests.append(Request(100.0, [1], "k", 100.1, 202, [JOB]))
+    history.requests.append(Request(100.0, [1], "k", 100.1, 200, ["other"]))
+    history.rows["other"] = row("other", n=1, status="CANCELLED")
+
+
+def accepted_without_a_store(history: History) -> None:
+    """11."""
+    history.strikes.append(Strike("postgres.kill", "PostgreSQL", ["postgres"], [EVERYONE], 99.0, 99.0, healed=101.0))
+
+
+def refused_without_redis(history: History) -> None:
+    """11."""
+    history.strikes.append(Strike("redis.kill", "Redis", ["redis"], [], 200.0, 200.0, healed=210.0))
+    history.requests += [Request(201.0 + n / 10, [100 + n], None, 201.1 + n / 10, 503, []) for n in range(20)]
+
+
+def tick_without_a_job(history: History) -> None:
+    """12."""
+    history.ticks.append(("tick", 100.0, "gone"))
+
+
+def tick_doubled(history: History) -> None:
+    """12."""
+    history.ticks += [("tick", 100.0, JOB), ("tick", 100.0, JOB)]
+
+
+def waited(history: History) -> None:
+    """14."""
+    history.runs[JOB] = [Run(JOB, 1, ONE, 103.1, 103.2, "returned")]
+    history.settled[JOB] = 103.3
+
+
+BREAKS: dict[Callable[[History], None], int] = {
+    function: int((function.__doc__ or "").strip("."))
+    for function in (
+        *(lost, not_over, made_up, doubled, never_ended, result_of_another, success_forgotten, illegal, ended_twice, attempt_fell),
+        *(ran_too_often, lost_without_a_reason, failed_unasked, gave_up, left_over, key_doubled, accepted_without_a_store),
+        *(refused_without_redis, tick_without_a_job, tick_doubled, waited),
+    )
+}
+
+
+@pytest.mark.parametrize("damage", BREAKS, ids=lambda function: function.__name__)
+def test_what_breaks_an_invariant_is_found(damage: Callable[[History], None]) -> None:
+    """By that invariant."""
+    history = sound()
+    damage(history)
+    assert BREAKS[damage] in {finding.number for finding in check(history)}
+
+
+def test_a_job_beside_itself_is_found() -> None:
+    """7: the first worker lives, and nobody said that it lost its lease."""
+    history = taken_over()
+    history.deaths.clear()
+    history.tried[JOB] = []
+    assert 7 in {finding.number for finding in check(history)}
+
+
+@pytest.mark.parametrize(("began", "found"), [(102.4, True), (102.6, False), (103.6, True)])
+def test_a_retry_too_early_or_too_late_is_found(began: float, *, found: bool) -> None:
+    """8: two seconds after the failure at 100.5, or up to one second later."""
+    history = retried()
+    history.runs[JOB][1].began = began
+    assert (8 in {finding.number for finding in check(history)}) == found
+
+
+def test_a_replay_need_not_wait() -> None:
+    """The job had failed for good."""
+    history = retried()
+    history.runs[JOB][1].began = 100.7
+    history.moves[JOB][2:4] = [
+        Moved(JOB, 100.55, "PROCESSING", "FAILED", 1, 1, "l1", None),
+        Moved(JOB, 100.65, "FAILED", "PENDING", 1, 1, None, None),
+        Moved(JOB, 100.7, "PENDING", "PROCESSING", 1, 2, None, "l1"),
+    ]
+    assert 8 not in {finding.number for finding in check(history)}
+
+
+def test_a_retry_may_be_late_when_something_is_broken() -> None:
+    """8: only the lower bound holds then."""
+    history = retried()
+    history.runs[JOB][1].began = 109.0
+    history.strikes.append(Strike("redis.kill", "Redis", [], [], 102.0, 102.0, healed=108.0))
+    assert 8 not in {finding.number for finding in check(history)}
+
+
+def test_a_crash_that_takes_too_long_is_found() -> None:
+    """13: 10 s of lease and 2 s; the other consumer was there all the time."""
+    history = taken_over()
+    history.runs[JOB][1].began = 118.0
+    assert 13 in {finding.number for finding in check(history)}
+
+
+@pytest.mark.parametrize(("fault", "found"), [("network.slow", True), ("redis.flush", False), ("consumer.freeze.past", False)])
+def test_a_second_letter_is_found_where_nothing_explains_it(fault: str, *, found: bool) -> None:
+    """Redis may have lost the first; who was frozen before it was added may add it after somebody else has."""
+    history = sound()
+    history.letters_twice = [JOB]
+    history.strikes.append(Strike(fault, "a kind", [], [], 90.0, 90.0, healed=91.0))
+    assert (10 in {finding.number for finding in check(history)}) == found
+
+
+def test_webhooks_have_to_arrive_with_one_id() -> None:
+    """12."""
+    history = sound()
+    history.rows[JOB] = row()._replace(webhook_url="http://127.0.0.1/hook")
+    assert {finding.number for finding in check(history)} == {12}
+    history.hooks[JOB] = [{"id": "w1", "answer": 503}, {"id": "w1", "answer": 204}]
+    assert check(history) == []
+    history.hooks[JOB].append({"id": "w2", "answer": 204})
+    assert {finding.number for finding in check(history)} == {12}
+
+
+def test_every_invariant_is_broken_by_some_test() -> None:
+    """No number without one."""
+    assert {known.number for known in INVARIANTS} == {*BREAKS.values(), 7, 8, 12, 13}
+
+
+@pytest.mark.parametrize(("worker", "pid"), [("host:12:ab", 12), ("a:b:12:ab", 12), (None, 0), ("reaper", 0)])
+def test_the_pid_is_in_the_name(worker: str | None, pid: int) -> None:
+    """Whatever the host is called."""
+    assert pid_of(worker) == pid
