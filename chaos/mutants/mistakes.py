@@ -188,6 +188,7 @@ def retries_by_default() -> None:
                         return await line.read_response()
                 except TimeoutError:
                     await line.disconnect()
+        raise TimeoutError("no limit, and still no answer")
 
     _put(shared.line.Line, "call", stubborn)
 
