@@ -152,6 +152,7 @@ class History:
     replays: list[tuple[float, float]] = field(default_factory=list)  # requests to run dead jobs again: sent, answered
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by job
     ticks: list[tuple[str, float, str]] = field(default_factory=list)  # schedule, tick, job
+    groups: list[tuple[float, set[str]]] = field(default_factory=list)  # who was in the consumer groups from then on
     letters_twice: Sequence[str] = ()  # jobs with two letters of one death, when all had just been healed
     left: Mapping[str, Any] = field(default_factory=dict)  # what was found at rest that should not be there
     logged: Sequence[str] = ()  # lines that no process should write
@@ -201,6 +202,8 @@ def _read_rest(history: History, event: dict[str, Any]) -> None:
             history.deaths[event["pid"]] = (event["t"], event["code"])
         case "whole":
             history.letters_twice = event.get("letters_twice", ())
+        case "group":
+            history.groups.append((event["t"], set(event["members"])))
         case "replay":
             history.replays.append((event["began"], event["t"]))
         case "hook":

@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -28,6 +29,7 @@ TYPES_SECONDS = 10.0
 HEALED_SECONDS = 120.0  # by then every job is over: leases end, retries come, a backlog is worked off
 SIGNS = ("Traceback", "service_failed", "request_failed", "heartbeat_failed")  # that something went wrong which nobody foresaw
 TICK = {"every": 1, "type": "chaos.work", "payload": {"n": 0, "schedule": "tick"}}
+WATCH_SECONDS = 0.5
 OPEN = "SELECT status::text, count(*) FROM jobs WHERE finished_at IS NULL GROUP BY 1"
 MARK = "the end of the recording"
 
@@ -70,8 +72,11 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
         async with standing(servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings) as world:
             history.lease_seconds = world.settings.lease_seconds
             await _try_jobs(world, plan)
+            watch = asyncio.create_task(_watch_group(world))
             missed = await _strike(world, plan)
             history.left = await _rest(world, plan.patience)
+            watch.cancel()
+            await asyncio.wait([watch])
             await world.stop_members()
             history.left = dict(history.left) | await _ghosts(world)
             await _end_of_recording(world)
@@ -141,6 +146,17 @@ async def _schedule_deleted(world: World) -> bool:
     except UnavailableError:
         return False
     return True
+
+
+async def _watch_group(world: World) -> None:
+    """Note who is in the consumer groups whenever that has changed, for ever."""
+    known: set[str] | None = None
+    while True:
+        with suppress(UnavailableError):
+            if (members := await world.broker.consumers() - {REAPER}) != known:
+                known = members
+                world.journal.note("group", members=sorted(members))
+        await asyncio.sleep(WATCH_SECONDS)
 
 
 async def _rest(world: World, patience: float) -> dict[str, Any]:

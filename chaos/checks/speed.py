@@ -3,9 +3,10 @@
 from collections.abc import Iterator
 
 from chaos.checks.invariant import invariant
-from chaos.history import History, Tried
+from chaos.history import History, pid_of
 
 CRASH_SECONDS = 2.0  # over the lease: 12 s by default
+GHOST_SECONDS = 8.0
 PROMPT_SECONDS = 2.0
 CALM_SECONDS = 3.0
 KILLED = -9
@@ -22,19 +23,31 @@ def crashes_are_short(history: History) -> Iterator[str]:
             again = min((run.began for run in history.runs[job] if run.attempt > tried.attempt), default=None)
             if tried.outcome != "lost" or code != KILLED or again is None:
                 continue
-            if again - died > history.lease_seconds + CRASH_SECONDS and _was_seen(history, tried, died, again):
+            if again - died > history.lease_seconds + CRASH_SECONDS and _was_seen(history, tried.pid, died, again):
                 yield f"{job}: ran again {again - died:.1f} s after the death of its worker"
 
 
-def _was_seen(history: History, tried: Tried, died: float, again: float) -> bool:
+def _was_seen(history: History, dead: int, died: float, again: float) -> bool:
     since = died - history.lease_seconds
     if any(strike.kind != "SIGKILL" and strike.covers(since, again, CALM_SECONDS) for strike in history.strikes):
         return False
     return any(
-        part in {"consumer", "reaper"} and born < since and pid != tried.pid and history.deaths.get(pid, (again + 1, 0))[0] > again
+        part in {"consumer", "reaper"} and born < since and pid != dead and history.deaths.get(pid, (again + 1, 0))[0] > again
         for pid, (born, part) in history.births.items()
         if part == "reaper" or not any(part == "reaper" for _, part in history.births.values())
     )
+
+
+@invariant(13, "a killed consumer has left its group within the lease and 8 s, with nothing pending")
+def ghosts_go(history: History) -> Iterator[str]:
+    """Under the same conditions."""
+    limit = history.lease_seconds + GHOST_SECONDS
+    for pid, (died, code) in history.deaths.items():
+        stays = [at for at, members in history.groups if at > died and not any(pid_of(name) == pid for name in members)]
+        was_there = any(pid_of(name) == pid for at, members in history.groups if at <= died + limit for name in members)
+        gone = min(stays, default=None)
+        if code == KILLED and was_there and gone and gone - died > limit and _was_seen(history, pid, died, died + limit):
+            yield f"process {pid}: was still a consumer of the group {limit:g} s after its death, and left {gone - died:.1f} s after it"
 
 
 @invariant(14, "where nothing is broken a job starts within 2 s")

@@ -22,6 +22,7 @@ from shared.models import NewJob
 Mistake = Callable[[], None]
 MISTAKES: dict[str, Mistake] = {}
 PATIENCE_SECONDS = 0.03
+REPLY_SECONDS = 0.4
 MOST_ENTRIES = 20
 
 
@@ -175,16 +176,19 @@ def maxlen() -> None:
 @mistake
 def retries_by_default() -> None:
     """A command whose answer is late is sent again, as redis-py does unless told otherwise."""
-    call = shared.line.Line.call
 
     async def stubborn(self: Any, *words: str | int) -> Any:
-        for _ in range(3):
-            try:
-                async with asyncio.timeout(PATIENCE_SECONDS * 10):
-                    return await call(self, *words)
-            except Exception:  # noqa: BLE001 - whatever redis-py would try again after
-                await self._connection.disconnect()
-        return await call(self, *words)
+        line = self._connection
+        async with self._turn:
+            for limit in (REPLY_SECONDS, REPLY_SECONDS, REPLY_SECONDS, None):
+                await line.connect()
+                try:
+                    async with asyncio.timeout(limit):
+                        await line.send_packed_command(line.pack_command(*words), check_health=False)
+                        return await line.read_response()
+                except TimeoutError:
+                    await line.disconnect()
+        raise TimeoutError("no limit, and still no answer")
 
     _put(shared.line.Line, "call", stubborn)
 

@@ -11,7 +11,7 @@ from chaos.world import Shape
 SEED = 20261123
 SLOW_SEED = 1337  # one by which the way from the consumers to Redis is slow more than once
 SHORT_LEASE = {"MILLSTREAM_LEASE_SECONDS": "3", "MILLSTREAM_HEARTBEAT_SECONDS": "1"}
-MANY_SLOTS = {"MILLSTREAM_CONCURRENCY": "1500", "MILLSTREAM_MAX_CRASHES": "10"}
+MANY_SLOTS = {"MILLSTREAM_CONCURRENCY": "2500", "MILLSTREAM_MAX_CRASHES": "10"}
 PATIENCE_SECONDS = 40.0
 PLAIN = {"seconds": 0.01}
 GIVES_UP = ("chaos.work", {"misdeed": "give_up", "times": 100})
@@ -39,10 +39,10 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "cursor-begins-anew": {
         "faults": ("consumer.kill",),
         "pause": (10.0, 12.0),
-        "rate": 20.0,
+        "rate": 30.0,
         "seconds": 24.0,
         "shape": Shape(producers=2, consumers=3),
-        "jobs": (("chaos.work", {"seconds": 15.0}),),  # some two thousand at a time: more than one look of the reaper sees
+        "jobs": (("chaos.work", {"seconds": 18.0}),),  # some two thousand at a time: more than one look of the reaper sees
         "settings": SHORT_LEASE | MANY_SLOTS,
         "patience": 90.0,
     },

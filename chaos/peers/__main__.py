@@ -37,7 +37,7 @@ CONTENDERS: Mapping[str, tuple[str, str, Mapping[str, str]]] = {  # name -> peer
     "arq": ("arq", "kill_arq.py", {}),
     "taskiq": ("taskiq", "kill_taskiq.py", {}),
     "Celery": ("celery", "kill_celery.py", {}),
-    "Celery, acks_late": ("celery", "kill_celery.py", {"CELERY_LATE": "1"}),
+    "Celery with acks_late": ("celery", "kill_celery.py", {"CELERY_LATE": "1"}),
     "BullMQ": ("bullmq", "kill_bullmq.mjs", {}),
 }
 

@@ -261,6 +261,14 @@ def test_a_second_letter_is_found_where_nothing_explains_it(fault: str, *, found
     assert (10 in {finding.number for finding in check(history)}) == found
 
 
+@pytest.mark.parametrize(("left", "found"), [(114.0, False), (130.0, True)])
+def test_a_dead_consumer_has_to_leave_its_group(left: float, *, found: bool) -> None:
+    """With its pending list, while somebody lives who can see to it."""
+    history = taken_over()
+    history.groups = [(60.0, {ONE, TWO}), (left, {TWO})]
+    assert (13 in {finding.number for finding in check(history)}) == found
+
+
 def test_webhooks_have_to_arrive_with_one_id() -> None:
     """12."""
     history = sound()
