@@ -129,10 +129,14 @@ SELECT id::text FROM moved;
 
 -- name: reclaim
 -- reclaim: PROCESSING (lease dead) -> PENDING, or FAILED when it took too many workers with it. The old holder's fence is void from here on.
-WITH dead AS (
-    SELECT jobs.id FROM jobs LEFT JOIN leases ON leases.id = jobs.lease_id
+-- First looked for, then locked as they were seen: of a row that has changed while it was waited for PostgreSQL would join the new version with
+-- the lease of the old one, find that they do not match, and call the lease of whoever has claimed the job by now missing.
+WITH seen AS MATERIALIZED (
+    SELECT jobs.id, jobs.attempts FROM jobs LEFT JOIN leases ON leases.id = jobs.lease_id
     WHERE jobs.id = ANY($1::uuid[]) AND jobs.status = 'PROCESSING' AND (leases.id IS NULL OR leases.dead_at IS NOT NULL)
-    ORDER BY jobs.id FOR UPDATE OF jobs
+), dead AS (
+    SELECT jobs.id FROM jobs JOIN seen ON seen.id = jobs.id AND seen.attempts = jobs.attempts
+    WHERE jobs.status = 'PROCESSING' ORDER BY jobs.id FOR UPDATE OF jobs
 ), moved AS (
     UPDATE jobs SET crashes = crashes + 1, lease_id = NULL, updated_at = now(),
         status = CASE WHEN crashes + 1 >= $2 THEN 'FAILED' ELSE 'PENDING' END::job_status,

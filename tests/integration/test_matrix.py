@@ -1,16 +1,18 @@
 """The primary proof: every SQL transition, from every state, under every fence, moves as the table says and not otherwise."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
 
 from shared.database import Database
 from shared.ids import new_id
-from shared.job_store import JobStore
+from shared.job_store import MANY, SQL, JobStore
 from shared.lease_store import LeaseStore
 from shared.lifecycle import MOVES, Status
 from shared.models import Lease
 from shared.settings import Settings
+from tests.support.eventually import eventually
 from tests.support.make import TYPES, in_state, open_lease, status_of
 
 Transition = Callable[[JobStore, str, int, Lease], Awaitable[object]]
@@ -80,6 +82,31 @@ async def test_a_job_is_reclaimed_only_from_a_dead_lease(
     job_id, _ = await in_state(jobs, database, lease, Status.PROCESSING)
     assert await jobs.reclaim([job_id], max_crashes=3) == []
     assert await status_of(database, job_id) is Status.PROCESSING
+
+
+async def test_a_reclaim_that_had_to_wait_leaves_the_job_to_who_has_it_by_then(
+    jobs: JobStore, leases: LeaseStore, database: Database, settings: Settings
+) -> None:
+    """Another reaper was first, and a worker has claimed the job again, while the row was locked: that worker is alive."""
+    dead, alive = await open_lease(leases, settings), await open_lease(leases, settings)
+    job_id, _ = await in_state(jobs, database, dead, Status.PROCESSING)
+    await leases.close(dead)
+    early, late = Database(settings.database_url, "early"), Database(settings.database_url, "late")
+    async with early.transaction() as first:
+        assert len(await first.fetch(SQL["reclaim"], [job_id], 3)) == 1
+        waiting = asyncio.create_task(late.fetch(SQL["reclaim"], [job_id], 3))
+        await eventually(lambda: _somebody_waits(database), what="the second reclaim waits for the row")
+        assert len(await first.fetch(SQL["claim"], [job_id], alive.id, alive.worker, TYPES, MANY)) == 1
+    assert await waiting == []
+    await early.close()
+    await late.close()
+    row = await database.fetch("SELECT status::text, attempts, crashes, lease_id::text FROM jobs WHERE id = $1", job_id)
+    assert [tuple(values) for values in row] == [(Status.PROCESSING, 2, 1, alive.id)]
+
+
+async def _somebody_waits(database: Database) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return bool(await database.fetch_value(query))
 
 
 async def test_a_claim_wants_a_live_lease_a_due_job_and_a_known_type(
