@@ -29,6 +29,8 @@ def crashes_are_short(history: History) -> Iterator[str]:
 
 def _was_seen(history: History, dead: int, died: float, again: float) -> bool:
     since = died - history.lease_seconds
+    if any(died < other <= again for other, _ in history.deaths.values()):
+        return False  # it may have been on its way to that one
     if any(strike.kind != "SIGKILL" and strike.covers(since, again, CALM_SECONDS) for strike in history.strikes):
         return False
     return any(
