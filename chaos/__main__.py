@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import sys
 import tempfile
-from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,10 +23,10 @@ def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
     """Run; 0 when every invariant held, 1 when not, 69 when the service does not come up."""
     options = parse(words)
     print(f"seed {options.seed}", flush=True)
-    sections: deque[str] = deque(maxlen=MOST_SECTIONS)
+    sections: list[str] = []
 
     def after(number: int, plan: Plan, outcome: Outcome) -> None:
-        sections.append(section(number, plan, outcome))
+        sections[:] = [*sections[1 - MOST_SECTIONS :], section(number, plan, outcome)]
         _keep(options, number, outcome)
 
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:

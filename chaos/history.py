@@ -27,6 +27,8 @@ FROM chaos_moves ORDER BY seq
 """
 RUNS = "SELECT schedule, extract(epoch FROM tick)::float8, job_id::text FROM schedule_runs WHERE NOT triggered ORDER BY tick"
 
+CALM_SECONDS = 3.0
+
 
 class Row(NamedTuple):
     """A job in the end."""
@@ -156,6 +158,12 @@ class History:
     letters_twice: Sequence[str] = ()  # jobs with two letters of one death, when all had just been healed
     left: Mapping[str, Any] = field(default_factory=dict)  # what was found at rest that should not be there
     logged: Sequence[str] = ()  # lines that no process should write
+
+    def troubled(self, since: float, until: float) -> bool:
+        """Whether anything was broken in this time, or so shortly before that what waited was still being worked off."""
+        margin = self.lease_seconds + CALM_SECONDS
+        deaths = any(since - margin <= died <= until for died, _ in self.deaths.values())
+        return deaths or any(strike.covers(since, until, margin) for strike in self.strikes)
 
     @property
     def accepted(self) -> set[str]:

@@ -23,7 +23,7 @@ def suspicious_at(max_crashes: int) -> int:
 
 
 class Suspects:
-    """The suspect that runs here, if any, and those that wait for its end. Each of them has a slot that is kept for it."""
+    """The suspect that runs here or is not settled yet, if any, and those that wait for its end. A slot is kept for each."""
 
     def __init__(self, jobs: JobStore, max_crashes: int, slots: int) -> None:
         self._jobs = jobs
@@ -58,8 +58,7 @@ class Suspects:
 
     def next(self) -> tuple[str, Entry] | None:
         """Return the one that may begin now; it stays here until it is released."""
-        busy = self._running is not None and not self._running.ended
-        return None if busy else next(iter(self._held.items()), None)
+        return None if self._running else next(iter(self._held.items()), None)
 
     def release(self, job_id: str) -> None:
         """It runs, or is not ours."""
@@ -70,14 +69,20 @@ class Suspects:
         """Remember that this one runs."""
         self._running = attempt
 
-    def look(self, *, stopping: bool = False) -> None:
-        """Something has ended."""
-        if self._held or stopping:
+    def settled(self, attempts: Collection[Attempt]) -> None:
+        """Let the next one begin if the one that ran is among these: what is not on disk yet would die with the worker."""
+        if self._running in attempts:
+            self._running = None
             self._changed.set()
 
+    def wake(self) -> None:
+        """Let go of whoever waits for a change: the worker stops."""
+        self._changed.set()
+
     def clear(self) -> None:
-        """Forget those that wait: the lease is lost."""
+        """Forget all of them: the lease is lost, or the worker ends."""
         self._held.clear()
+        self._running = None
 
     def _is_waiting(self, job: Seen) -> bool:
         return job.crashes >= self.crashes and job.status in WAITING and job.due_in <= 0

@@ -228,7 +228,6 @@ class Worker:
         attempt.ended = True
         self._slots.end()
         self._slot_freed.set()
-        self._suspects.look()
         if attempt.lease is self._lease:
             self._settler.put(attempt, outcome)
         else:
@@ -239,6 +238,7 @@ class Worker:
         for attempt in over:
             del self._in_flight[attempt.job.id]
         self._slots.settle(attempt.job.payload for attempt in over)
+        self._suspects.settled(over)
         self._slot_freed.set()
 
     # Keep order
@@ -285,7 +285,7 @@ class Worker:
         """Read nothing more; `run` ends when what runs has ended or is handed back."""
         self._stop.set()
         self._slot_freed.set()
-        self._suspects.look(stopping=True)
+        self._suspects.wake()
         self._has_lease.set()
 
     @property

@@ -13,7 +13,6 @@ LATE_SECONDS = 60.0  # a lease that a fault has broken is found to be dead withi
 BACKOFF_SECONDS = 2.0
 EARLY_SECONDS = 0.02  # clocks of one machine, read in three processes
 TARDY_SECONDS = 1.0
-CALM_SECONDS = 3.0  # after a fault was healed what waited is worked off
 PLAIN_EXITS = (0, -9, -11, -15, 143, 3)  # drained, SIGKILL, segfault, told to end while it started, told twice, os._exit(3) of a handler
 
 
@@ -101,7 +100,7 @@ def retries_keep_time(history: History) -> Iterator[str]:
             wanted, gap = BACKOFF_SECONDS * 2**number, second.began - first.ended
             if gap < wanted - EARLY_SECONDS:
                 yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, {wanted:g} s too soon"
-            elif gap > wanted + TARDY_SECONDS and not row.in_line and not _troubled(history, first.ended, second.began):
+            elif gap > wanted + TARDY_SECONDS and not row.in_line and not history.troubled(first.ended, second.began):
                 yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, with nothing broken ({wanted:g} s wanted)"
 
 
@@ -114,8 +113,3 @@ def _retried(moves: Sequence[Moved]) -> Iterator[tuple[int, int]]:
         if move.went_to == Status.RETRYING and move.came_from == Status.PROCESSING:
             yield failures, move.after or 0
             failures += 1
-
-
-def _troubled(history: History, since: float, until: float) -> bool:
-    deaths = any(since - CALM_SECONDS <= died <= until for died, _ in history.deaths.values())
-    return deaths or any(strike.covers(since, until, CALM_SECONDS) for strike in history.strikes)

@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 
 from chaos.checks.invariant import invariant
-from chaos.history import History, pid_of
+from chaos.history import CALM_SECONDS, History, pid_of
 
 CRASH_SECONDS = 2.0  # over the lease: 12 s by default
 GHOST_SECONDS = 8.0
 PROMPT_SECONDS = 2.0
-CALM_SECONDS = 3.0
 KILLED = -9
 
 
@@ -29,6 +28,8 @@ def crashes_are_short(history: History) -> Iterator[str]:
 
 def _was_seen(history: History, dead: int, died: float, again: float) -> bool:
     since = died - history.lease_seconds
+    if any(died < other <= again for other, _ in history.deaths.values()):
+        return False  # it may have been on its way to that one
     if any(strike.kind != "SIGKILL" and strike.covers(since, again, CALM_SECONDS) for strike in history.strikes):
         return False
     return any(
@@ -59,10 +60,5 @@ def nothing_waits(history: History) -> Iterator[str]:
             if not runs or not moves or moves[0].went_to != "PENDING":
                 continue
             began = min(run.began for run in runs)
-            if began - request.answered > PROMPT_SECONDS and not _troubled(history, request.sent, began):
+            if began - request.answered > PROMPT_SECONDS and not history.troubled(request.sent, began):
                 yield f"{job}: began {began - request.answered:.1f} s after it was accepted, with nothing broken"
-
-
-def _troubled(history: History, since: float, until: float) -> bool:
-    deaths = any(since - history.lease_seconds - CALM_SECONDS <= died <= until for died, _ in history.deaths.values())
-    return deaths or any(strike.covers(since, until, history.lease_seconds + CALM_SECONDS) for strike in history.strikes)

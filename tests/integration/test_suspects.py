@@ -10,6 +10,7 @@ from shared.broker import Broker
 from shared.database import Database
 from shared.jobs import Context
 from shared.lifecycle import Status
+from shared.settings import Settings
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
 
@@ -22,12 +23,14 @@ class Line:
     def __init__(self) -> None:
         self.running = 0
         self.most = 0
+        self.begun = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def run(self, _ctx: Context, _payload: dict[str, Any]) -> None:
         """Run, when the gate is open."""
         self.running += 1
+        self.begun += 1
         self.most = max(self.most, self.running)
         await self.gate.wait()
         await asyncio.sleep(0)
@@ -132,3 +135,26 @@ async def test_a_queue_that_is_paused_lets_none_begin(stage: Stage, database: Da
     queues.open = open_ones
     await all_reach(stage, ids, Status.COMPLETED, 15)
     assert line.most == 1
+
+
+async def test_the_next_waits_until_the_success_of_the_one_before_is_on_disk(stage: Stage, database: Database, settings: Settings) -> None:
+    """Otherwise a job that kills the worker would take along a neighbour that has ended well."""
+    line = Line()
+    ids = await crashed(stage, database, 2)
+    other = Database(settings.database_url, "other")
+    async with other.transaction() as holding:
+        line.gate.clear()
+        await stage.start({"line": line.run}, concurrency=100, roles=("worker",))
+        await eventually(lambda: line.running == 1, what="the first runs")
+        await holding.fetch("SELECT FROM jobs WHERE id = ANY($1::uuid[]) AND status = 'PROCESSING' FOR UPDATE", ids)
+        line.gate.set()
+        await eventually(lambda: _settle_waits(database), what="the settle waits for the row")
+        assert (line.running, line.begun) == (0, 1)
+    await other.close()
+    await all_reach(stage, ids, Status.COMPLETED, 10)
+    assert line.begun == 2
+
+
+async def _settle_waits(database: Database) -> bool:
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    return bool(await database.fetch_value(query))
