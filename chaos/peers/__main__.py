@@ -159,7 +159,10 @@ async def crash_ours(servers: Servers, folder: Path) -> Crash:
 
 def table(found: Mapping[str, Sequence[Crash]]) -> str:
     """Return it in Markdown."""
-    lines = ["| | kills | jobs of them running there | not done after 15 minutes | run twice | recovery, median | max |", "|---|---|---|---|---|---|---|"]
+    lines = [
+        "| | kills | jobs of them running there | not done after 15 minutes | run twice | recovery, median | max |",
+        "|---|---|---|---|---|---|---|",
+    ]
     for name, crashes in found.items():
         seconds = [crash.seconds for crash in crashes if crash.seconds is not None]
         times = f"{statistics.median(seconds):.1f} s | {max(seconds):.1f} s" if len(seconds) == len(crashes) else "not in 15 minutes |"
