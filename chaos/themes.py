@@ -15,6 +15,8 @@ THEMES: Mapping[str, Sequence[str]] = {
     "all": [name for name in FAULTS if name != "consumer.freeze.long"],
     "a minute": ["consumer.freeze.long"],
 }
+# Seconds between two faults. A poison job takes three workers with it: more of them than that would be a test of restarts alone.
+PAUSES: Mapping[str, tuple[float, float]] = {"handlers": (1.0, 4.0)}
 USUAL = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "all")
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS.values()))
 
