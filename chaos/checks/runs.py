@@ -87,7 +87,11 @@ def _end(history: History, run: Run) -> float:
 
 @invariant(8, "a retry comes after 2, 4, 8 s, and at most one second later")
 def retries_keep_time(history: History) -> Iterator[str]:
-    """From the end of the handler to its next start. The upper bound holds where nothing is broken, for jobs that stand in no line."""
+    """From the end of the handler to its next start.
+
+    The upper bound holds where nothing is broken and new jobs do not wait either, for jobs that stand in no line.
+    """
+    waits = _waits(history)
     for job, runs in history.runs.items():
         row = history.rows.get(job)
         if row is None or not row.ours:
@@ -100,8 +104,29 @@ def retries_keep_time(history: History) -> Iterator[str]:
             wanted, gap = BACKOFF_SECONDS * 2**number, second.began - first.ended
             if gap < wanted - EARLY_SECONDS:
                 yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, {wanted:g} s too soon"
-            elif gap > wanted + TARDY_SECONDS and not row.in_line and not history.troubled(first.ended, second.began):
+            elif gap > wanted + TARDY_SECONDS and not row.in_line and not _may_be_late(history, waits, first.ended, second.began):
                 yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, with nothing broken ({wanted:g} s wanted)"
+
+
+def _may_be_late(history: History, waits: Sequence[tuple[float, float]], since: float, until: float) -> bool:
+    return history.troubled(since, until) or any(begin <= until and since <= end for begin, end in waits)
+
+
+def _waits(history: History) -> list[tuple[float, float]]:
+    """When new jobs waited for longer than a retry may be late: consumers had more to do than they could."""
+    found: list[tuple[float, float]] = []
+    for request in sorted(history.requests, key=lambda request: request.answered):
+        runs = [run.began for job in request.ids for run in history.runs[job][:1] if history.moves[job][:1] and _is_due(history, job)]
+        begin, end = request.answered, max(runs, default=0.0)
+        if end - begin > TARDY_SECONDS:
+            if found and begin <= found[-1][1]:
+                begin, end = found[-1][0], max(end, found.pop()[1])
+            found.append((begin, end))
+    return found
+
+
+def _is_due(history: History, job: str) -> bool:
+    return history.moves[job][0].went_to == Status.PENDING
 
 
 def _retried(moves: Sequence[Moved]) -> Iterator[tuple[int, int]]:

@@ -225,6 +225,18 @@ def test_a_retry_too_early_or_too_late_is_found(began: float, *, found: bool) ->
     assert (8 in {finding.number for finding in check(history)}) == found
 
 
+def test_a_retry_may_be_late_when_new_jobs_wait_as_well() -> None:
+    """Consumers are busy; a job that was accepted meanwhile has begun late, too."""
+    history = retried()
+    history.runs[JOB][1].began = 105.0
+    assert 8 in {finding.number for finding in check(history)}
+    history.requests.append(Request(103.0, [2], None, 103.1, 202, ["other"]))
+    history.rows["other"] = row("other", n=2)
+    history.moves["other"] = [Moved("other", 103.0, None, "PENDING", None, 0, None, None)]
+    history.runs["other"] = [Run("other", 1, ONE, 104.9, 105.1, "returned")]
+    assert 8 not in {finding.number for finding in check(history)}
+
+
 def test_a_replay_need_not_wait() -> None:
     """The job had failed for good."""
     history = retried()
