@@ -72,6 +72,7 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
         dice = _dice(plan, "world")
         async with standing(servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings) as world:
             history.lease_seconds = world.settings.lease_seconds
+            history.max_crashes = world.settings.max_crashes
             await _try_jobs(world, plan)
             async with _for_the_time_of(world.keep(), _watch_group(world)):
                 missed = await _strike(world, plan)

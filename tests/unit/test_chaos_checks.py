@@ -34,6 +34,7 @@ def sound() -> History:
     history.runs[JOB] = [Run(JOB, 1, ONE, 100.1, 100.5, "returned")]
     history.effects[JOB, 1].add("t1")
     history.settled[JOB] = 100.6
+    history.leases = {"l1": ONE, "l2": TWO}
     history.births = {11: (50.0, "consumer"), 12: (50.0, "consumer")}
     return history
 
