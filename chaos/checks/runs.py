@@ -28,7 +28,7 @@ def executions_are_bounded(history: History) -> Iterator[str]:
     """A claim that PostgreSQL forgot in a crash of its own is a lease loss, too."""
     for job, runs in history.runs.items():
         row = history.rows.get(job)
-        if row is None:
+        if row is None or not runs:
             continue
         first, last = runs[0].began, runs[-1].began
         forgotten = sum(strike.covers(first, last, CALM_SECONDS) for strike in _crashes(history))
