@@ -156,6 +156,7 @@ class History:
     cancels: set[str] = field(default_factory=set)  # jobs whose end was asked for
     leases: dict[str, str] = field(default_factory=dict)  # lease -> worker
     max_crashes: int = 3
+    job_timeout: float = 300.0  # seconds
     replays: list[float] = field(default_factory=list)  # when somebody asked to run dead jobs again
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by job
     ticks: list[tuple[str, float, str]] = field(default_factory=list)  # schedule, tick, job

@@ -73,6 +73,7 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
         async with standing(servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings) as world:
             history.lease_seconds = world.settings.lease_seconds
             history.max_crashes = world.settings.max_crashes
+            history.job_timeout = world.settings.job_timeout_seconds
             await _try_jobs(world, plan)
             async with _for_the_time_of(world.keep(), _watch_group(world)):
                 missed = await _strike(world, plan)

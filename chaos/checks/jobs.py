@@ -8,6 +8,7 @@ from chaos.history import History, Moved, Row
 from shared.lifecycle import MOVES, TERMINAL, Status
 
 LEGAL = {(source, target) for move in MOVES.values() for source in move.sources for target in move.targets}
+RECORDED_SECONDS = 2.0  # the recorder stamps what it hears when it comes to it
 SETTLED = {Status.COMPLETED, Status.RETRYING, Status.SCHEDULED, Status.FAILED}
 NEW = {Status.PENDING, Status.SCHEDULED}
 
@@ -138,19 +139,20 @@ def _deserved(history: History, row: Row) -> bool:
         "crashed": row.crashes >= history.max_crashes,
         "permanent_failure": misdeed == "give_up",
         "invalid_result": misdeed in {"overflow", "poison"},
+        "result_too_large": misdeed == "overflow",
     }
     return bool(deserved.get(row.reason or ""))
 
 
 @invariant(5, "no stale settle: what a row says of an attempt was said by who ran it")
 def settles_are_of_their_attempts(history: History) -> Iterator[str]:
-    """Each move of a running job, by the lease that it had, belongs to a run that ended under that number at that worker."""
+    """Each move of a running job, by the lease that it had, belongs to a run of that number that ended there, or was abandoned."""
     for job, moves in history.moves.items():
-        ended = {(run.attempt, run.worker) for run in history.runs[job] if run.ended is not None}
+        ended = {(run.attempt, run.worker): run.ended or run.began + history.job_timeout for run in history.runs.get(job, ())}
         given_up = {tried.attempt for tried in history.tried[job] if tried.outcome in {"lost", "handed_back"}}
         for move in moves:
             worker = history.leases.get(move.lease or "")
             if move.came_from != Status.PROCESSING or move.went_to not in SETTLED or move.before in given_up or worker is None:
                 continue
-            if (move.before, worker) not in ended:
+            if ended.get((move.before or 0, worker), float("inf")) > move.t + RECORDED_SECONDS:
                 yield f"{job}: {move.came_from} to {move.went_to} as attempt {move.before} of {worker}, which has not ended there"
