@@ -25,6 +25,7 @@ MOVES = """
 SELECT job::text, extract(epoch FROM at)::float8, came_from::text, went_to::text, before, after, lease::text, next_lease::text
 FROM chaos_moves ORDER BY seq
 """
+LIMITS = "SELECT id::text, timeout_seconds::float8 FROM jobs WHERE timeout_seconds IS NOT NULL"
 LEASES = "SELECT id::text, worker FROM leases"
 RUNS = "SELECT schedule, extract(epoch FROM tick)::float8, job_id::text FROM schedule_runs WHERE NOT triggered ORDER BY tick"
 
@@ -156,6 +157,7 @@ class History:
     cancels: set[str] = field(default_factory=set)  # jobs whose end was asked for
     leases: dict[str, str] = field(default_factory=dict)  # lease -> worker
     max_crashes: int = 3
+    limits: dict[str, float] = field(default_factory=dict)  # seconds that jobs asked for themselves
     job_timeout: float = 300.0  # seconds
     replays: list[float] = field(default_factory=list)  # when somebody asked to run dead jobs again
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by job
@@ -265,6 +267,7 @@ async def read_database(history: History, database: Database) -> None:
     for values in await database.fetch(MOVES):
         history.moves[values[0]].append(Moved(*values))
     history.leases = {row[0]: row[1] for row in await database.fetch(LEASES)}
+    history.limits = {row[0]: row[1] for row in await database.fetch(LIMITS)}
     history.ticks = [(row[0], row[1], row[2]) for row in await database.fetch(RUNS)]
 
 

@@ -148,7 +148,8 @@ def _deserved(history: History, row: Row) -> bool:
 def settles_are_of_their_attempts(history: History) -> Iterator[str]:
     """Each move of a running job, by the lease that it had, belongs to a run of that number that ended there, or was abandoned."""
     for job, moves in history.moves.items():
-        ended = {(run.attempt, run.worker): run.ended or run.began + history.job_timeout for run in history.runs.get(job, ())}
+        limit = min(history.limits.get(job) or history.job_timeout, history.job_timeout)
+        ended = {(run.attempt, run.worker): run.ended or run.began + limit for run in history.runs.get(job, ())}
         given_up = {tried.attempt for tried in history.tried[job] if tried.outcome in {"lost", "handed_back"}}
         for move in moves:
             worker = history.leases.get(move.lease or "")
