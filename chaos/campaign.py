@@ -11,10 +11,11 @@ import msgspec
 
 from chaos.checks import Finding
 from chaos.figures import Figures
+from chaos.injector import PAUSE_SECONDS
 from chaos.options import Options
 from chaos.segment import Outcome, Plan, run_segment
 from chaos.servers import Servers
-from chaos.themes import KINDS, THEMES, USUAL, theme_for
+from chaos.themes import HANDS, KINDS, PAUSES, THEMES, USUAL, theme_for
 from chaos.world import Shape
 
 AIM = 300
@@ -95,7 +96,10 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
             faults=options.faults or THEMES[theme],
             seconds=options.load_seconds,
             rate=options.rate,
+            bulk=options.bulk,
             shape=Shape(options.producers, options.consumers or dice.choice([2, 3, 4]), split=dice.random() < 0.4),
+            hands=HANDS.get(theme, 2),
+            pause=PAUSES.get(theme, PAUSE_SECONDS),
             settings=options.settings,
             handlers=options.handlers,
             jobs=options.jobs,

@@ -59,14 +59,13 @@ class Client:
 
     async def cancel(self, job_id: str) -> None:
         """Ask for the end of a job; whatever comes of it is noted."""
-        status, _ = await self._post(f"/jobs/{job_id}/cancel", None, None, TIMEOUT_SECONDS)
-        self._journal.note("cancel", job=job_id, status=status)
+        self._journal.note("cancel", job=job_id)
+        await self._post(f"/jobs/{job_id}/cancel", None, None, TIMEOUT_SECONDS)
 
     async def replay(self, limit: int) -> None:
         """Run some dead jobs again."""
-        began = time.time()
+        self._journal.note("replay")
         await self._post("/dlq/replay", {"limit": limit}, None, TIMEOUT_SECONDS)
-        self._journal.note("replay", began=began)
 
     async def put_schedule(self, name: str, definition: dict[str, Any]) -> None:
         """Make a schedule. Raises aiohttp's errors."""

@@ -25,6 +25,8 @@ MOVES = """
 SELECT job::text, extract(epoch FROM at)::float8, came_from::text, went_to::text, before, after, lease::text, next_lease::text
 FROM chaos_moves ORDER BY seq
 """
+LIMITS = "SELECT id::text, timeout_seconds::float8 FROM jobs WHERE timeout_seconds IS NOT NULL"
+LEASES = "SELECT id::text, worker FROM leases"
 RUNS = "SELECT schedule, extract(epoch FROM tick)::float8, job_id::text FROM schedule_runs WHERE NOT triggered ORDER BY tick"
 
 CALM_SECONDS = 3.0
@@ -151,7 +153,13 @@ class History:
     lease_seconds: float = 10.0
     births: dict[int, tuple[float, str]] = field(default_factory=dict)  # pid -> when, part
     deaths: dict[int, tuple[float, int]] = field(default_factory=dict)  # pid -> when, exit code
-    replays: list[tuple[float, float]] = field(default_factory=list)  # requests to run dead jobs again: sent, answered
+    hung: list[tuple[float, str, float]] = field(default_factory=list)  # when a drain was given up, of whom, after how many seconds
+    cancels: set[str] = field(default_factory=set)  # jobs whose end was asked for
+    leases: dict[str, str] = field(default_factory=dict)  # lease -> worker
+    max_crashes: int = 3
+    limits: dict[str, float] = field(default_factory=dict)  # seconds that jobs asked for themselves
+    job_timeout: float = 300.0  # seconds
+    replays: list[float] = field(default_factory=list)  # when somebody asked to run dead jobs again
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by job
     ticks: list[tuple[str, float, str]] = field(default_factory=list)  # schedule, tick, job
     groups: list[tuple[float, set[str]]] = field(default_factory=list)  # who was in the consumer groups from then on
@@ -212,8 +220,18 @@ def _read_rest(history: History, event: dict[str, Any]) -> None:
             history.letters_twice = event.get("letters_twice", ())
         case "group":
             history.groups.append((event["t"], set(event["members"])))
+        case "hung":
+            history.hung.append((event["t"], event["member"], event["seconds"]))
+        case _:
+            _read_asked(history, event)
+
+
+def _read_asked(history: History, event: dict[str, Any]) -> None:
+    match event["e"]:
+        case "cancel":
+            history.cancels.add(event["job"])
         case "replay":
-            history.replays.append((event["began"], event["t"]))
+            history.replays.append(event["t"])
         case "hook":
             history.hooks[event["job"]].append(event)
 
@@ -248,6 +266,8 @@ async def read_database(history: History, database: Database) -> None:
         history.tried[values[0]].append(Tried(*values))
     for values in await database.fetch(MOVES):
         history.moves[values[0]].append(Moved(*values))
+    history.leases = {row[0]: row[1] for row in await database.fetch(LEASES)}
+    history.limits = {row[0]: row[1] for row in await database.fetch(LIMITS)}
     history.ticks = [(row[0], row[1], row[2]) for row in await database.fetch(RUNS)]
 
 

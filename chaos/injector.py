@@ -40,11 +40,11 @@ class Injector:
                 fault = FAULTS[self.dice.choice(free)]
                 taken = {_part(fault.name)} & {*ALONE}
                 self._busy |= taken
-                await self._inject(fault, stop)
+                await self._inject(fault)
                 self._busy -= taken
 
-    async def _inject(self, fault: Fault, stop: asyncio.Event) -> None:
-        number, began = next(self._numbers), time.time()
+    async def _inject(self, fault: Fault) -> None:
+        number, began, struck = next(self._numbers), time.time(), False
         try:
             async with fault.deed(self.world, self.dice) as hit:
                 self.world.journal.note(
@@ -57,10 +57,13 @@ class Injector:
                     began=began,
                     detail=hit.detail,
                 )
-                await _pause(stop, hit.seconds)
-            self.world.journal.note("healed", i=number)
+                struck = True
+                await asyncio.sleep(hit.seconds)
         except (MissedError, UnavailableError, OSError) as error:  # the other fault of a pair may be in the way
             self.missed[fault.name] = str(error)
+        finally:
+            if struck:
+                self.world.journal.note("healed", i=number)
 
 
 def _part(name: str) -> str:

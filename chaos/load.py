@@ -11,8 +11,8 @@ from chaos.world import World
 
 OUTSTANDING = 300  # requests without an answer; beyond that the load waits
 REPEATS = 6
+LEAST_BULK = 5
 REPLAYED = 3  # dead jobs at a time
-BULK = (5, 40)
 TYPES = ("chaos.work",) * 12 + ("chaos.thread", "chaos.thread", "chaos.process")
 IMPATIENT_SECONDS = 0.05  # a client that does not wait for the answer and asks again
 
@@ -20,10 +20,13 @@ IMPATIENT_SECONDS = 0.05  # a client that does not wait for the answer and asks 
 class Load:
     """`jobs`: what to submit, as (type, payload), instead of our own job types."""
 
-    def __init__(self, world: World, client: Client, dice: Random, rate: float, jobs: Sequence[tuple[str, dict[str, Any]]] = ()) -> None:
+    def __init__(
+        self, world: World, client: Client, dice: Random, rate: float, bulk: int, jobs: Sequence[tuple[str, dict[str, Any]]] = ()
+    ) -> None:
         self._client = client
         self._dice = dice
         self._rate = rate
+        self._bulk = bulk
         self._jobs = jobs
         self._hook = world.hook_url
 
@@ -44,7 +47,7 @@ class Load:
         if what < 0.55:
             return self._one()
         if what < 0.80:
-            return self._client.submit([self._body() for _ in range(self._dice.randint(*BULK))])
+            return self._client.submit([self._body() for _ in range(self._dice.randint(min(LEAST_BULK, self._bulk), self._bulk))])
         if what < 0.95 or not self._client.recent:
             return self._keyed()
         if what > 0.99:

@@ -58,14 +58,16 @@ class Member:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    async def drained(self, seconds: float) -> None:
-        """Ask it to end, wait for that; kill it if it takes longer. Whoever starts it again meanwhile starts another life."""
+    async def drained(self, seconds: float) -> bool:
+        """Ask it to end, wait for that; kill it if it takes longer: False. Whoever starts it again meanwhile starts another life."""
         self.wanted = False
         self.signal(signal.SIGCONT)
         self.signal(signal.SIGTERM)
         process = self._process
-        if not await self.ended(seconds) and process:
-            process.kill()
+        if await self.ended(seconds) or process is None:
+            return True
+        process.kill()
+        return False
 
     async def ended(self, seconds: float) -> bool:
         """Wait for the end of this life; whether it came."""

@@ -22,6 +22,7 @@ class Options:
     seconds: float
     load_seconds: float
     rate: float
+    bulk: int
     themes: Sequence[str]
     faults: Sequence[str]
     handlers: Sequence[str]
@@ -47,6 +48,7 @@ def parse(words: Sequence[str]) -> Options:
         help="of load and faults in a segment, which is then healed and checked (default 25)",
     )
     add("--rate", type=_positive, default=30.0, help="requests a second; one in four submits many jobs (default 30)")
+    add("--bulk", type=_some, default=40, help="jobs of the largest bulk request (default 40)")
     add("--themes", type=_names(THEMES), default=(), metavar="THEME,...", help=f"segments of these only: {', '.join(THEMES)}")
     add("--faults", type=_names(FAULTS), default=(), metavar="FAULT,...", help=f"these faults only: {', '.join(FAULTS)}")
     add("--handlers", type=_words, default=(), metavar="MODULE,...", help="modules with your own @job handlers")
@@ -68,6 +70,7 @@ def parse(words: Sequence[str]) -> Options:
         seconds=told.seconds,
         load_seconds=told.load_seconds,
         rate=told.rate,
+        bulk=told.bulk,
         themes=told.themes,
         faults=told.faults,
         handlers=told.handlers,

@@ -71,8 +71,9 @@ class Proxy:
 
     def heal(self) -> None:
         """Pass bytes on again. What was swallowed is gone, so connections that met a fault are cut."""
-        if self._silent:
-            self.reset()
+        for link in tuple(self._links):
+            if self._silent or link.mute:
+                link.cut()
         self._refusing = self._silent = False
         self._delay_seconds, self._marker, self._bytes_to_pass = 0.0, b"", None
 

@@ -3,8 +3,8 @@
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -44,6 +44,7 @@ class Plan:
     seconds: float
     rate: float
     shape: Shape
+    bulk: int = 40  # jobs of the largest bulk request
     hands: int = 2  # faults at a time, at most
     pause: tuple[float, float] = PAUSE_SECONDS  # between two faults
     patience: float = HEALED_SECONDS
@@ -71,12 +72,12 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
         dice = _dice(plan, "world")
         async with standing(servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings) as world:
             history.lease_seconds = world.settings.lease_seconds
+            history.max_crashes = world.settings.max_crashes
+            history.job_timeout = world.settings.job_timeout_seconds
             await _try_jobs(world, plan)
-            watch = asyncio.create_task(_watch_group(world))
-            missed = await _strike(world, plan)
-            history.left = await _rest(world, plan.patience)
-            watch.cancel()
-            await asyncio.wait([watch])
+            async with _for_the_time_of(world.keep(), _watch_group(world)):
+                missed = await _strike(world, plan)
+                history.left = await _rest(world, plan.patience)  # poison jobs go on killing until they are dead-lettered
             await world.stop_members()
             history.left = dict(history.left) | await _ghosts(world)
             await _end_of_recording(world)
@@ -111,18 +112,25 @@ async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
     stop = asyncio.Event()
     injector = Injector(world, plan.faults, _dice(plan, "faults"), plan.hands, plan.pause)
     await until(lambda: _scheduled(world), HEALED_SECONDS, "a schedule")
-    keeper = asyncio.create_task(world.keep())
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(Load(world, world.client, _dice(plan, "load"), plan.rate, plan.jobs).run(stop))
+        tasks.create_task(Load(world, world.client, _dice(plan, "load"), plan.rate, plan.bulk, plan.jobs).run(stop))
         tasks.create_task(injector.run(stop))
         await asyncio.sleep(plan.seconds)
         stop.set()
     await world.heal()
     world.journal.note("whole", letters_twice=await _letters_twice(world))
     await until(lambda: _schedule_deleted(world), HEALED_SECONDS, "the schedule is gone")
-    keeper.cancel()
-    await asyncio.wait([keeper])
     return injector.missed
+
+
+@asynccontextmanager
+async def _for_the_time_of(*deeds: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Let these go on meanwhile; an error of theirs ends the block."""
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(deed) for deed in deeds]
+        yield
+        for task in running:
+            task.cancel()
 
 
 async def _letters_twice(world: World) -> list[str]:

@@ -13,9 +13,13 @@ THEMES: Mapping[str, Sequence[str]] = {
     "handlers": [name for name in FAULTS if name.startswith("handler.")],
     "upgrade": ["upgrade.rolling", "clock.off"],
     "all": [name for name in FAULTS if name != "consumer.freeze.long"],
+    "crashes": ["consumer.kill"],  # one at a time: what a crash costs when nothing else is broken
     "a minute": ["consumer.freeze.long"],
 }
-USUAL = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "all")
+HANDS: Mapping[str, int] = {"crashes": 1}
+# Seconds between two faults. A poison job takes three workers with it: more of them than that would be a test of restarts alone.
+PAUSES: Mapping[str, tuple[float, float]] = {"handlers": (1.0, 4.0), "crashes": (20.0, 25.0)}
+USUAL = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "crashes", "a minute", "all")
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS.values()))
 
 

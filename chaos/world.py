@@ -93,6 +93,10 @@ class World:
             raise LookupError(f"no {' or '.join(parts)} runs")
         return self.dice.choice(there)
 
+    def group_of(self, part: str) -> str:
+        """Which of the proxies this part goes through."""
+        return part if part in GROUPS else "service"
+
     # Building
 
     async def build(self, stack: AsyncExitStack, shape: Shape, handlers: Sequence[str]) -> None:
@@ -150,7 +154,7 @@ class World:
             self.members.append(Member(name, part, [sys.executable, "-m", *wrong, *words], environment, self.folder / f"{name}.log"))
 
     def _environment(self, part: str, handlers: Sequence[str]) -> dict[str, str]:
-        group = part if part in GROUPS else "service"
+        group = self.group_of(part)
         given = {name: os.environ[name] for name in INHERITED if name in os.environ}
         return (
             given
@@ -230,7 +234,13 @@ class World:
 
     async def stop_members(self) -> None:
         """Let all processes end in order."""
-        await asyncio.gather(*(member.drained(self.settings.grace_seconds + 10) for member in self.members))
+        await asyncio.gather(*(self.drain(member, 10) for member in self.members))
+
+    async def drain(self, member: Member, more_seconds: float = 5) -> None:
+        """Let it end in order; note it when that takes longer than its grace and so many seconds."""
+        seconds = self.settings.grace_seconds + more_seconds
+        if not await member.drained(seconds):
+            self.journal.note("hung", member=member.name, seconds=seconds)
 
     def kill_all(self) -> None:
         """End all processes at once."""

@@ -2,7 +2,7 @@
 
 A Redis that came back with the files of some time ago does that, a stream that is deleted while others add to it, and a hand. They leave
 no other trace: the stream is there, and the table says where each letter was put. So both sides are counted once a round, and compared
-letter by letter only when the counts differ.
+letter by letter when the counts differ, and once in each life of a server: older files may lack as many letters as they have too many.
 """
 
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from consumer.lost_letters import LostLetters
 from shared.broker import Broker
 from shared.dispatch_store import PAGE, DispatchStore
+from shared.ids import parse_id
 from shared.log import get_log
 from shared.models import UNKNOWN_JOB, Placed
 
@@ -27,9 +28,22 @@ class LetterAudit:
         self._letters = letters
         self._strangers = 0  # letters in the stream that no row stands for, as they were last counted
         self._rounds = 0
+        self._run_id: str | None = None
 
     async def step(self) -> None:
         """Look once."""
+        await self._look_at_the_server()
+        await self._look_at_the_counts()
+
+    async def _look_at_the_server(self) -> None:
+        stream, run_id = self._broker.keys.base, await self._broker.run_id()
+        if run_id and run_id != self._run_id:
+            if run_id != await self._dispatch.run_id(stream):
+                await self._make_equal()
+                await self._dispatch.set_run_id(stream, run_id)
+            self._run_id = run_id
+
+    async def _look_at_the_counts(self) -> None:
         wanted = await self._dispatch.count_placed()
         if wanted is None:
             return
@@ -61,7 +75,7 @@ class LetterAudit:
         strangers, strays = 0, 0
         page: list[Placed] = []
         async for letter in self._broker.dead():
-            if letter.reason == UNKNOWN_JOB:
+            if letter.reason == UNKNOWN_JOB or parse_id(letter.job_id) is None:
                 strangers += 1
                 continue
             page.append(letter)

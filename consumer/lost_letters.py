@@ -48,7 +48,6 @@ class LostLetters:
     async def _add_page(self, older_than: float) -> int:
         async with self._dispatch.unplaced_letters(older_than) as (letters, placing):
             if letters:
-                places = await self._broker.bury([(letter, None) for letter in letters])
-                await placing.place(list(places), list(places.values()))
+                await placing.place(await self._broker.bury([(letter, None) for letter in letters]))
                 log.warning("letters_published", count=len(letters))
         return len(letters)

@@ -38,11 +38,11 @@ class Suspects:
         """Entries of those that wait here."""
         return self._held.values()
 
-    async def hold(self, unclaimed: dict[str, Entry]) -> None:
-        """Keep the suspects among these that there is room for, and take them out."""
+    async def hold(self, unclaimed: dict[str, Entry], types: Collection[str]) -> None:
+        """Keep the suspects of these types among these that there is room for, and take them out."""
         if self._most > len(self._held):
             seen = await self._jobs.inspect(list(unclaimed))
-            waiting = sorted(job_id for job_id, job in seen.items() if self._is_waiting(job))
+            waiting = sorted(job_id for job_id, job in seen.items() if job.type in types and self._is_waiting(job))
             for job_id in waiting[: self._most - len(self._held)]:
                 self._held[job_id] = unclaimed.pop(job_id)
             self._changed.set()
@@ -85,4 +85,4 @@ class Suspects:
         self._running = None
 
     def _is_waiting(self, job: Seen) -> bool:
-        return job.crashes >= self.crashes and job.status in WAITING and job.due_in <= 0
+        return job.crashes >= self.crashes and job.status in WAITING and job.due_in <= 0 and not job.expired

@@ -100,6 +100,11 @@ class Triage:
             await self._carry_out(verdict, pile, seen, own_lease or "")
         probe.reached("triaged", piles)
 
+    async def drop(self, entries: Sequence[Entry]) -> None:
+        """Drop second entries of jobs that the caller has an entry of."""
+        if entries:
+            await self._broker.ack(entries)
+
     async def reclaim(self, ids: Collection[str], entries: Iterable[Entry] = ()) -> list[Reclaimed]:
         """Take jobs from dead leases and see that they run again or are in the DLQ. `entries` are those that led to them."""
         reclaimed = await self._jobs.reclaim(list(ids), self._max_crashes)
@@ -114,10 +119,10 @@ class Triage:
 
     async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> None:
         """Put letters of dead jobs into the DLQ stream, once each, drop the jobs' entries, and note where the letters are."""
-        places = await self._broker.bury(letters)
+        added = await self._broker.bury(letters)
         probe.reached("buried", letters)
-        placed = await self._dispatch.place_letters(places)
-        if surplus := [place for job_id, place in places.items() if job_id not in placed]:
+        placed = await self._dispatch.place_letters(added)
+        if surplus := [letter.place for letter in added if letter.job_id not in placed]:
             await self._broker.forget_dead(surplus)
 
     async def _carry_out(self, verdict: Verdict, pile: list[Entry], seen: dict[str, Seen], own_lease: str) -> None:

@@ -146,28 +146,29 @@ class Worker:
         """Claim the jobs of these entries and start those that are ours now."""
         fresh: dict[str, Entry] = {}
         strays: list[Entry] = []
+        again: list[Entry] = []
         for entry in entries:
-            if entry.job_id is None or entry.job_id in fresh or self._deals_with(entry.job_id):
+            if entry.job_id is None or entry.job_id in fresh or entry.job_id in self._in_flight:
                 strays.append(entry)
+            elif self._suspects.holds(entry.job_id):
+                again.append(entry)  # the reconciler takes a job that is due and has been read for one that was lost
             else:
                 fresh[entry.job_id] = entry
+        await self._triage.drop(again)
         lease = self._current_lease()
         if fresh:
             self._start_all(await self._jobs.claim(list(fresh), lease, self._types, self._suspects.crashes), fresh, lease)
         if fresh:
-            await self._suspects.hold(fresh)
+            await self._suspects.hold(fresh, self._types)
         probe.reached("claimed", entries)
         if fresh or strays:
             await self._sort_out([*fresh.values()], strays, lease)
-
-    def _deals_with(self, job_id: str) -> bool:
-        return job_id in self._in_flight or self._suspects.holds(job_id)
 
     async def _run_suspects(self) -> None:
         """Begin one after the other."""
         while not self._stop.is_set():
             await self._suspects.changed()
-            if found := self._suspects.next():
+            if not self._stop.is_set() and (found := self._suspects.next()):
                 async with self._interruptions():
                     await self._begin_suspect(*found)
 

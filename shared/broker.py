@@ -4,7 +4,7 @@ Many ids go in one script call instead of a pipeline of single commands: redis-p
 """
 
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from itertools import groupby
 from operator import itemgetter
@@ -161,15 +161,16 @@ class Broker:
             triples = [(member(entry.job_id or "", lane), due_in, entry.entry_id) for entry, due_in in group]
             await self._postpone(self.keys.stream(lane), triples)
 
-    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> dict[str, str]:
-        """Add dead letters to the DLQ, then drop the entries of their jobs. Return the letters' places by job id."""
-        places: dict[str, str] = {}
+    async def bury(self, letters: Sequence[tuple[Letter, Entry | None]]) -> list[Placed]:
+        """Add dead letters to the DLQ, then drop the entries of their jobs. Return where they are."""
+        found: list[Placed] = []
         for lane, group in groupby(sorted(letters, key=_entry_lane), _entry_lane):
             for chunk in _chunks(list(group)):
                 flat = [part for letter, entry in chunk for part in (*_letter_fields(letter), entry.entry_id if entry else "")]
                 placed = await self._run("bury", [self.keys.dlq, self.keys.stream(lane)], [self._group, *flat])
-                places |= {letter.id: place.decode() for (letter, _), place in zip(chunk, placed, strict=True)}
-        return places
+                pairs = zip(chunk, placed, strict=True)
+                found += [Placed(place.decode(), letter.id, letter.attempts, letter.reason) for (letter, _), place in pairs]
+        return found
 
     async def missing_letters(self, places: Mapping[str, str]) -> dict[str, str]:
         """Of these places, by job id, those that hold no letter of their job; after a loss another's may be at the very same place."""
@@ -185,6 +186,13 @@ class Broker:
         """How many letters the DLQ stream holds."""
         with _translated():
             return int(await self.client.xlen(self.keys.dlq))
+
+    async def run_id(self) -> str | None:
+        """Which life of the server this is; None where it may not be asked."""
+        with _translated(), suppress(ResponseError):
+            value: str | None = (await self.client.info("server")).get("run_id")
+            return value
+        return None
 
     async def dead(self, after: str = "-") -> AsyncIterator[Placed]:
         """Every letter in the DLQ stream: all, or those behind a place or from a time in ms on."""

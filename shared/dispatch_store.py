@@ -59,9 +59,9 @@ class DispatchStore:
         if known:
             await self._database.fetch(SQL["note_places"], *map(list, zip(*known, strict=True)))
 
-    async def place_letters(self, entry_ids: dict[str, str]) -> set[str]:
-        """Note where the letters of these jobs are in the DLQ stream; return the jobs whose letters had no other place."""
-        return {row[0] for row in await self._database.fetch(SQL["place_letters"], list(entry_ids), list(entry_ids.values()))}
+    async def place_letters(self, placed: Sequence[Placed]) -> set[str]:
+        """Note where these letters are in the DLQ stream; return the jobs whose letters had no other place and whose deaths these are."""
+        return {row[0] for row in await self._database.fetch(SQL["place_letters"], *_columns(placed))}
 
     async def unplace_all(self) -> None:
         """Forget where letters are: the DLQ stream is gone."""
@@ -92,6 +92,15 @@ class DispatchStore:
         """Return the value that Redis should hold, None before the first start."""
         value: str | None = await self._database.fetch_value(SQL["epoch"], stream)
         return value
+
+    async def run_id(self, stream: str) -> str | None:
+        """Return the life of Redis in which the DLQ stream was last compared with the table; None: in none."""
+        value: str | None = await self._database.fetch_value(SQL["run_id"], stream)
+        return value
+
+    async def set_run_id(self, stream: str, run_id: str) -> None:
+        """Keep the life in which it was just compared."""
+        await self._database.fetch(SQL["set_run_id"], stream, run_id)
 
     async def set_epoch(self, stream: str, epoch: str) -> None:
         """Keep the value that Redis was just given."""
@@ -133,6 +142,10 @@ class Placing:
     def __init__(self, transaction: Transaction) -> None:
         self._transaction = transaction
 
-    async def place(self, job_ids: Sequence[str], entry_ids: Sequence[str]) -> None:
+    async def place(self, placed: Sequence[Placed]) -> None:
         """Note where these letters are now."""
-        await self._transaction.fetch(SQL["place_letters"], job_ids, entry_ids)
+        await self._transaction.fetch(SQL["place_letters"], *_columns(placed))
+
+
+def _columns(placed: Sequence[Placed]) -> tuple[list[str], list[str], list[int]]:
+    return [letter.job_id for letter in placed], [letter.place for letter in placed], [letter.attempts for letter in placed]

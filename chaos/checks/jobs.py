@@ -8,6 +8,8 @@ from chaos.history import History, Moved, Row
 from shared.lifecycle import MOVES, TERMINAL, Status
 
 LEGAL = {(source, target) for move in MOVES.values() for source in move.sources for target in move.targets}
+RECORDED_SECONDS = 2.0  # the recorder stamps what it hears when it comes to it
+SETTLED = {Status.COMPLETED, Status.RETRYING, Status.SCHEDULED, Status.FAILED}
 NEW = {Status.PENDING, Status.SCHEDULED}
 
 
@@ -113,3 +115,45 @@ def _told_apart(history: History) -> Iterator[str]:
     for key, ids in told.items():
         if len(ids) > 1:
             yield f"key {key} was answered with {sorted(ids)}"
+
+
+@invariant(4, "a job fails for a reason, is cancelled and replayed at somebody's request")
+def ends_have_reasons(history: History) -> Iterator[str]:
+    """Of our own jobs, which fail as they were asked to."""
+    for row in history.rows.values():
+        if row.ours and row.status == Status.FAILED and not _deserved(history, row):
+            yield f"{row.id}: FAILED ({row.reason}) after {row.failures} failures of {row.max_attempts} and {row.crashes} crashes"
+        if row.ours and row.status == Status.CANCELLED and row.id not in history.cancels:
+            yield f"{row.id}: CANCELLED ({row.reason}), which nobody asked for"
+    first = min(history.replays, default=float("inf"))
+    for job, moves in history.moves.items():
+        for move in moves:
+            if move.came_from in TERMINAL and move.went_to not in (None, move.came_from) and move.t < first:
+                yield f"{job}: {move.came_from} to {move.went_to}, before anybody asked for a replay"
+
+
+def _deserved(history: History, row: Row) -> bool:
+    misdeed = row.payload.get("misdeed", "")
+    deserved = {
+        "attempts_spent": row.failures >= row.max_attempts,
+        "crashed": row.crashes >= history.max_crashes,
+        "permanent_failure": misdeed == "give_up",
+        "invalid_result": misdeed in {"overflow", "poison"},
+        "result_too_large": misdeed == "overflow",
+    }
+    return bool(deserved.get(row.reason or ""))
+
+
+@invariant(5, "no stale settle: what a row says of an attempt was said by who ran it")
+def settles_are_of_their_attempts(history: History) -> Iterator[str]:
+    """Each move of a running job, by the lease that it had, belongs to a run of that number that ended there, or was abandoned."""
+    for job, moves in history.moves.items():
+        limit = min(history.limits.get(job) or history.job_timeout, history.job_timeout)
+        ended = {(run.attempt, run.worker): run.ended or run.began + limit for run in history.runs.get(job, ())}
+        given_up = {tried.attempt for tried in history.tried[job] if tried.outcome in {"lost", "handed_back"}}
+        for move in moves:
+            worker = history.leases.get(move.lease or "")
+            if move.came_from != Status.PROCESSING or move.went_to not in SETTLED or move.before in given_up or worker is None:
+                continue
+            if ended.get((move.before or 0, worker), float("inf")) > move.t + RECORDED_SECONDS:
+                yield f"{job}: {move.came_from} to {move.went_to} as attempt {move.before} of {worker}, which has not ended there"

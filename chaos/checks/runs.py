@@ -5,15 +5,18 @@ from itertools import pairwise
 
 from chaos.checks.invariant import invariant
 from chaos.faults.fault import EVERYONE
-from chaos.history import History, Moved, Row, Run, Strike, Tried
+from chaos.history import CALM_SECONDS, History, Moved, Row, Run, Strike, Tried
 from shared.lifecycle import TERMINAL, Status
 
 FORGETFUL = ("postgres.immediate", "postgres.kill", "postgres.backend.kill", "postgres.disk")  # claims of the last moment may be forgotten
-LATE_SECONDS = 60.0  # a lease that a fault has broken is found to be dead within
+LATE_LEASES = 2.0  # a lease that a fault has broken is found to be dead within so many, and some seconds
 BACKOFF_SECONDS = 2.0
 EARLY_SECONDS = 0.02  # clocks of one machine, read in three processes
 TARDY_SECONDS = 1.0
-PLAIN_EXITS = (0, -9, -11, -15, 143, 3)  # drained, SIGKILL, segfault, told to end while it started, told twice, os._exit(3) of a handler
+HARMLESS = ("SIGKILL", "upgrade", "clock")  # kinds of faults that do not keep a process from draining
+GIVEN_UP = ("lost", "handed_back")  # outcomes of attempts whose handlers may run on
+PLAIN_EXITS = (0, -9, -15, 143)  # drained, SIGKILL, told to end while it started, told twice
+HANDLERS_EXITS = (-11, 3)  # segfault, os._exit(3)
 
 
 def _crashes(history: History) -> list[Strike]:
@@ -23,11 +26,12 @@ def _crashes(history: History) -> list[Strike]:
 @invariant(6, "executions <= 1 + failures + snoozes + handed back + leases that were lost by an injected fault")
 def executions_are_bounded(history: History) -> Iterator[str]:
     """A claim that PostgreSQL forgot in a crash of its own is a lease loss, too."""
-    forgotten = len(_crashes(history))
     for job, runs in history.runs.items():
         row = history.rows.get(job)
-        if row is None:
+        if row is None or not runs:
             continue
+        first, last = runs[0].began, runs[-1].began
+        forgotten = sum(strike.covers(first, last, CALM_SECONDS) for strike in _crashes(history))
         allowed = 1 + len(history.tried[job]) + forgotten
         if len(runs) > allowed:
             yield f"{job}: ran {len(runs)} times, {allowed} are explained"
@@ -38,10 +42,12 @@ def executions_are_bounded(history: History) -> Iterator[str]:
 
 
 def _explained(history: History, tried: Tried) -> bool:
-    if history.deaths.get(tried.pid, (0.0, 0))[1] != 0:
+    died, code = history.deaths.get(tried.pid, (float("inf"), 0))
+    if code != 0 and died <= tried.ended + EARLY_SECONDS:
         return True
+    late = LATE_LEASES * history.lease_seconds + CALM_SECONDS
     return any(
-        (EVERYONE in strike.victims or tried.pid in strike.victims) and strike.covers(tried.began or tried.ended, tried.ended, LATE_SECONDS)
+        (EVERYONE in strike.victims or tried.pid in strike.victims) and strike.covers(tried.began or tried.ended, tried.ended, late)
         for strike in history.strikes
     )
 
@@ -57,10 +63,14 @@ def _unasked(row: Row, tried: Sequence[Tried]) -> Iterator[str]:
 
 @invariant(6, "no process ends by itself")
 def nobody_gives_up(history: History) -> Iterator[str]:
-    """Other than by a signal of ours, by a handler, or drained."""
+    """Other than by a signal of ours, by a handler that was asked to, or drained; and a drain comes to its end."""
+    by_handlers = any(strike.fault.startswith("handler.") for strike in history.strikes)
     for pid, (_, code) in history.deaths.items():
-        if code not in PLAIN_EXITS:
+        if code not in PLAIN_EXITS and not (by_handlers and code in HANDLERS_EXITS):
             yield f"process {pid} ended with {code}"
+    for at, name, seconds in history.hung:
+        if not any(strike.kind not in HARMLESS and strike.covers(at - seconds, at) for strike in history.strikes):
+            yield f"{name} was told to end and did not within {seconds:g} s"
     yield from history.logged
 
 
@@ -71,12 +81,13 @@ def no_overlap(history: History) -> Iterator[str]:
     for job, runs in history.runs.items():
         if job in history.rows and history.rows[job].payload.get("misdeed") == "hang":
             continue  # it was abandoned, and runs on until its process ends
-        lost = {(tried.attempt, tried.worker) for tried in history.tried[job] if tried.outcome in {"lost", "handed_back"}}
+        given_up = {(tried.attempt, tried.worker): tried.ended for tried in history.tried[job] if tried.outcome in GIVEN_UP}
         for first, second in pairwise(sorted(runs, key=lambda run: run.began)):
             end = _end(history, first)
-            if second.began >= end or (first.attempt, first.worker) in lost:
+            lost_at = given_up.get((first.attempt, first.worker), float("inf"))
+            if second.began >= min(end, lost_at - EARLY_SECONDS):
                 continue
-            if not any(strike.covers(first.began, second.began, LATE_SECONDS) for strike in crashes):
+            if not any(strike.covers(first.began, second.began, CALM_SECONDS) for strike in crashes):
                 yield f"{job}: attempt {second.attempt} began {end - second.began:.3f} s before attempt {first.attempt} was over"
 
 
@@ -87,7 +98,11 @@ def _end(history: History, run: Run) -> float:
 
 @invariant(8, "a retry comes after 2, 4, 8 s, and at most one second later")
 def retries_keep_time(history: History) -> Iterator[str]:
-    """From the end of the handler to its next start. The upper bound holds where nothing is broken, for jobs that stand in no line."""
+    """From the end of the handler to its next start.
+
+    The upper bound holds where nothing is broken and new jobs do not wait either, for jobs that stand in no line.
+    """
+    waits = _waits(history)
     for job, runs in history.runs.items():
         row = history.rows.get(job)
         if row is None or not row.ours:
@@ -100,8 +115,29 @@ def retries_keep_time(history: History) -> Iterator[str]:
             wanted, gap = BACKOFF_SECONDS * 2**number, second.began - first.ended
             if gap < wanted - EARLY_SECONDS:
                 yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, {wanted:g} s too soon"
-            elif gap > wanted + TARDY_SECONDS and not row.in_line and not history.troubled(first.ended, second.began):
+            elif gap > wanted + TARDY_SECONDS and not row.in_line and not _may_be_late(history, waits, first.ended, second.began):
                 yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, with nothing broken ({wanted:g} s wanted)"
+
+
+def _may_be_late(history: History, waits: Sequence[tuple[float, float]], since: float, until: float) -> bool:
+    return history.troubled(since, until) or any(begin <= until and since <= end for begin, end in waits)
+
+
+def _waits(history: History) -> list[tuple[float, float]]:
+    """When new jobs waited for longer than a retry may be late: consumers had more to do than they could."""
+    found: list[tuple[float, float]] = []
+    for request in sorted(history.requests, key=lambda request: request.answered):
+        runs = [run.began for job in request.ids for run in history.runs[job][:1] if history.moves[job][:1] and _is_due(history, job)]
+        begin, end = request.answered, max(runs, default=0.0)
+        if end - begin > TARDY_SECONDS:
+            if found and begin <= found[-1][1]:
+                begin, end = found[-1][0], max(end, found.pop()[1])
+            found.append((begin, end))
+    return found
+
+
+def _is_due(history: History, job: str) -> bool:
+    return history.moves[job][0].went_to == Status.PENDING
 
 
 def _retried(moves: Sequence[Moved]) -> Iterator[tuple[int, int]]:

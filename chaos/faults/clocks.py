@@ -28,11 +28,10 @@ async def clock_off(world: World, dice: Random) -> AsyncIterator[Hit]:
     except LookupError as error:
         raise MissedError(str(error)) from None
     offset = dice.choice([HOUR_SECONDS, -HOUR_SECONDS])
-    patience = world.settings.grace_seconds + 5
-    await member.drained(patience)
+    await world.drain(member)
     world.note_death(member)
     world.begin(member, LD_PRELOAD=library(), FAKETIME=f"{offset:+d}s")
     yield Hit(dice.uniform(3, 6), detail=f"{member.name} {offset:+d} s")
-    await member.drained(patience)
+    await world.drain(member)
     world.note_death(member)
     world.begin(member)

@@ -1,18 +1,21 @@
 """The way between a component and a store: refused, a black hole, slow, reset, answers dropped, cut in the middle of a message."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from random import Random
 
-from chaos.faults.fault import EVERYONE, Hit, fault
+from chaos.faults.fault import EVERYONE, Hit, MissedError, fault
 from chaos.proxy import Proxy
 from chaos.world import World
 
 KIND = "network"
-MARKERS = {"postgres": (b"Bind", b"E\x00\x00\x00\x09", b"S\x00\x00\x00\x04"), "redis": (b"EVALSHA", b"XREADGROUP", b"PING")}
+MARKERS = {"postgres": (b"__asyncpg_stmt", b"COMMIT"), "redis": (b"EVALSHA", b"XREADGROUP")}
+REPLY_SECONDS = 4.0  # a reply that nobody has asked for by then is not waited for
 
 
 def _wire(world: World, dice: Random) -> tuple[Proxy, str, str]:
-    (group, store), wire = dice.choice(sorted(world.wires.items(), key=lambda item: item[0]))
+    groups = {world.group_of(member.part) for member in world.members}
+    (group, store), wire = dice.choice(sorted((key, wire) for key, wire in world.wires.items() if key[0] in groups))
     return wire, group, store
 
 
@@ -54,12 +57,18 @@ async def reset(world: World, dice: Random) -> AsyncIterator[Hit]:
 @fault("network.reply", KIND)
 async def reply_dropped(world: World, dice: Random) -> AsyncIterator[Hit]:
     """The server does what it is asked, and its answer never comes."""
-
-    def drop(wire: Proxy, store: str) -> None:
-        wire.drop_reply(dice.choice(MARKERS[store]), reset=dice.random() < 0.5)
-
-    async for hit in _broken(world, dice, 2.0, drop):
-        yield hit
+    wire, group, store = _wire(world, dice)
+    marker = dice.choice(MARKERS[store])
+    wire.drop_reply(marker, reset=dice.random() < 0.5)
+    try:
+        async with asyncio.timeout(REPLY_SECONDS):
+            await wire.reply_dropped.wait()
+    except TimeoutError:
+        raise MissedError(f"{group} sent no {marker.decode()} to {store}") from None
+    else:
+        yield Hit(dice.uniform(0, 3), (EVERYONE,) if store == "postgres" else (), f"{group} to {store}, {marker.decode()}")
+    finally:
+        wire.heal()
 
 
 @fault("network.cut", KIND)

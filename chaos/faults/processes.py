@@ -77,7 +77,7 @@ async def _killed_at(world: World, member: Member, point: str, nth: int) -> Hit:
     world.begin(member, MILLSTREAM_PROBES=f"{point}=kill@{nth}")
     second = member.pid
     if not await member.ended(POINT_SECONDS):
-        await member.drained(world.settings.grace_seconds + 5)  # disarmed; the keeper starts it again
+        await world.drain(member)  # disarmed; the keeper starts it again
         member.wanted = True
         raise MissedError(f"{member.name} did not come to {point}")
     return Hit(victims=(first, second), detail=f"{member.name} at {point}")

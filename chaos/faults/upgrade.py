@@ -14,7 +14,7 @@ async def rolling(world: World, dice: Random) -> AsyncIterator[Hit]:
     dice.shuffle(members)
     for member in members:
         if member.wanted:
-            await member.drained(world.settings.grace_seconds + 5)
+            await world.drain(member)
             world.note_death(member)
             world.begin(member)
     yield Hit(detail=f"{len(members)} processes")

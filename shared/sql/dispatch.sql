@@ -50,8 +50,11 @@ WITH free AS (
 UPDATE dead_letters SET entry_id = free.entry_id FROM free WHERE dead_letters.job_id = free.job_id;
 
 -- name: place_letters
--- Who is late does not win: a reconciler may have put the letter elsewhere, or the job was replayed. Returns the letters that are there now.
-UPDATE dead_letters SET entry_id = placed.entry_id FROM unnest($1::uuid[], $2::text[]) AS placed (job_id, entry_id)
+-- Who is late does not win: a reconciler may have put the letter elsewhere, or the job was replayed, and perhaps has died again since, as its
+-- attempts tell. Returns the letters that are there now.
+UPDATE dead_letters SET entry_id = placed.entry_id
+FROM unnest($1::uuid[], $2::text[], $3::integer[]) AS placed (job_id, entry_id, attempts)
+    JOIN jobs ON jobs.id = placed.job_id AND jobs.attempts = placed.attempts
 WHERE dead_letters.job_id = placed.job_id AND (dead_letters.entry_id IS NULL OR dead_letters.entry_id = placed.entry_id)
 RETURNING dead_letters.job_id::text;
 
@@ -79,6 +82,12 @@ WHERE NOT EXISTS (SELECT FROM dead_letters AS it WHERE it.job_id = found.job_id 
 
 -- name: epoch
 SELECT epoch FROM epochs WHERE stream = $1;
+
+-- name: run_id
+SELECT run_id FROM epochs WHERE stream = $1;
+
+-- name: set_run_id
+UPDATE epochs SET run_id = $2 WHERE stream = $1;
 
 -- name: set_epoch
 INSERT INTO epochs (stream, epoch) VALUES ($1, $2) ON CONFLICT (stream) DO UPDATE SET epoch = excluded.epoch;

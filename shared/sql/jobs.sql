@@ -100,6 +100,7 @@ WITH moved AS (
     SELECT id, attempts, worker, started_at, 'failed', error, traceback FROM moved
 ), letters AS (
     INSERT INTO dead_letters (job_id) SELECT id FROM moved
+    ON CONFLICT (job_id) DO UPDATE SET dead_at = now(), entry_id = NULL
 )
 SELECT id::text, type, reason, error, attempts, now() AS dead_at FROM moved;
 
@@ -150,6 +151,7 @@ WITH seen AS MATERIALIZED (
     SELECT id, attempts, worker, started_at, 'lost', error FROM moved
 ), letters AS (
     INSERT INTO dead_letters (job_id) SELECT id FROM moved WHERE status = 'FAILED'
+    ON CONFLICT (job_id) DO UPDATE SET dead_at = now(), entry_id = NULL
 )
 SELECT id::text, type, status::text, lane(queue, priority), reason, error, attempts, now() AS dead_at FROM moved;
 

@@ -37,7 +37,7 @@ async def test_a_retried_job_leaves_the_dead_letter_queue(
     for _ in range(3):
         [claimed] = await jobs.claim([await api.submitted()], lease, ["test.noop"])
         letters |= await jobs.bury([(claimed.id, claimed.attempt, "attempts_spent", "it failed", "")], lease.id)
-    places = await broker.bury([(letter, None) for letter in letters.values()])
+    places = {letter.job_id: letter.place for letter in await broker.bury([(letter, None) for letter in letters.values()])}
     placed, unplaced, stays = letters
     await database.fetch("UPDATE dead_letters SET entry_id = $1 WHERE job_id = $2", places[placed], placed)
     await eventually(lambda: _length(broker, 3))

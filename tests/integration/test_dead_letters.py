@@ -1,6 +1,6 @@
 """The DLQ stream is a copy of the table dead_letters: it can always be rebuilt, and never holds a letter twice."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 import pytest
@@ -29,7 +29,7 @@ class Desk:
     """Makes dead letters, and rounds of a reconciler."""
 
     def __init__(self, jobs: JobStore, dispatch: DispatchStore, leases: LeaseStore, broker: Broker, lease: Lease) -> None:
-        self.jobs, self.dispatch, self.broker, self.lease = jobs, dispatch, broker, lease
+        self.jobs, self.dispatch, self.leases, self.broker, self.lease = jobs, dispatch, leases, broker, lease
         self.triage = Triage(jobs, dispatch, broker, 3)
         self.reconciler = Reconciler(dispatch, leases, broker, self.triage)
 
@@ -103,7 +103,7 @@ async def test_a_letter_without_a_place_is_looked_for_among_the_newest(desk: Des
     monkeypatch.setattr(broker_module, "CHUNK", 3)
     monkeypatch.setattr(broker_module, "NEWEST_CHUNKS", 2)
     letters = await desk.dead(10)
-    places = await desk.broker.bury([(letter, None) for letter in letters.values()])
+    places = {letter.job_id: letter.place for letter in await desk.broker.bury([(letter, None) for letter in letters.values()])}
     oldest_first = sorted(places, key=lambda job_id: tuple(map(int, places[job_id].split("-"))))
     for job_ids, found in ((oldest_first[-1:], oldest_first[-1:]), (oldest_first[3:6], oldest_first[4:6]), (oldest_first[:1], [])):
         assert sorted(await desk.broker.newest_places(set(job_ids))) == sorted(places[job_id] for job_id in found)
@@ -124,7 +124,7 @@ async def test_a_letter_that_was_never_published_is(desk: Desk, database: Databa
 async def test_a_letter_that_was_added_but_not_noted_is_not_added_twice(desk: Desk, database: Database) -> None:
     """A worker died between Redis and the note: the letter is found in the stream, and its place is noted."""
     letters = await desk.dead(3)
-    places = await desk.broker.bury([(letter, None) for letter in letters.values()])
+    places = {letter.job_id: letter.place for letter in await desk.broker.bury([(letter, None) for letter in letters.values()])}
     await database.fetch("UPDATE dead_letters SET dead_at = now() - interval '10 seconds'")
     await desk.reconciler.step()
     assert sorted(await desk.in_stream()) == sorted(places.items())
@@ -229,11 +229,11 @@ async def test_a_stream_that_goes_between_an_add_and_its_note_is_noticed(
     first, second = await desk.dead(3), await desk.dead(1)
     place_letters = desk.dispatch.place_letters
 
-    async def interrupted(places: dict[str, str]) -> set[str]:
-        if places.keys() == first.keys():
+    async def interrupted(placed: Sequence[Placed]) -> set[str]:
+        if {letter.job_id for letter in placed} == first.keys():
             await desk.broker.client.delete(desk.broker.keys.dlq)
             await desk.triage.bury([(letter, None) for letter in second.values()])
-        return await place_letters(places)
+        return await place_letters(placed)
 
     with monkeypatch.context() as patch:
         patch.setattr(desk.dispatch, "place_letters", interrupted)
@@ -248,12 +248,12 @@ async def test_another_letter_at_the_very_same_place_does_not_hide_the_loss(
     first, second = await desk.dead(1), await desk.dead(1)
     place_letters = desk.dispatch.place_letters
 
-    async def interrupted(places: dict[str, str]) -> set[str]:
-        taken, (other,) = next(iter(places.values())), second
+    async def interrupted(placed: Sequence[Placed]) -> set[str]:
+        taken, (other,) = placed[0].place, second
         await desk.broker.client.delete(desk.broker.keys.dlq)
         await desk.broker.client.xadd(desk.broker.keys.dlq, {"id": other, "attempts": 1}, id=taken)
-        await place_letters({other: taken})
-        return await place_letters(places)
+        await place_letters([Placed(taken, other, 1, "attempts_spent")])
+        return await place_letters(placed)
 
     with monkeypatch.context() as patch:
         patch.setattr(desk.dispatch, "place_letters", interrupted)

@@ -50,8 +50,8 @@ async def test_finished_jobs_are_forgotten_after_their_retention(
 ) -> None:
     """Those that finished long enough ago go, with their history and letters; younger and open ones stay, however old."""
     old = [await finished(database, status, DAYS_KEPT + 1) for status in ("COMPLETED", "FAILED", "CANCELLED")]
-    places = await broker.bury([(Letter(old[1], "old", "attempts_spent", "it failed", 4, datetime.now(UTC)), None)])
-    await database.fetch("INSERT INTO dead_letters (job_id, entry_id) VALUES ($1, $2)", old[1], places[old[1]])
+    [letter] = await broker.bury([(Letter(old[1], "old", "attempts_spent", "it failed", 4, datetime.now(UTC)), None)])
+    await database.fetch("INSERT INTO dead_letters (job_id, entry_id) VALUES ($1, $2)", old[1], letter.place)
     await database.fetch("INSERT INTO attempts (job_id, attempt, outcome) VALUES ($1, 1, 'failed')", old[1])
     young = await finished(database, "COMPLETED", DAYS_KEPT - 1)
     late = await finished(database, "COMPLETED", DAYS_KEPT + 5)

@@ -158,3 +158,43 @@ async def test_the_next_waits_until_the_success_of_the_one_before_is_on_disk(sta
 async def _settle_waits(database: Database) -> bool:
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     return bool(await database.fetch_value(query))
+
+
+async def test_those_that_wait_long_are_not_put_off_by_the_reconcilers_repair(
+    stage: Stage, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Due, read, and untouched since: for the reconciler they have lost their entries. A second one is dropped, and costs no pause."""
+    monkeypatch.setattr(triage, "_DEFERRED", dict.fromkeys(triage._DEFERRED, 60.0))
+    line = Line()
+    line.gate.clear()
+    ids = await crashed(stage, database, 5)
+    await stage.start({"line": line.run}, concurrency=100)
+    await eventually(lambda: line.running == 1, what="the first runs")
+    for _ in range(3):
+        await stage.broker.publish(("normal", job_id) for job_id in ids)
+
+    async def dropped() -> bool:
+        return (await stage.broker.depths())["normal"] == 5
+
+    await eventually(dropped, what="the second entries are dropped")
+    line.gate.set()
+    await all_reach(stage, ids, Status.COMPLETED, 10)
+    assert (line.most, line.begun) == (1, 5)
+
+
+async def test_those_that_cannot_run_here_do_not_wait_here(stage: Stage, database: Database) -> None:
+    """An expired one is cancelled at once, one of another type comes to who knows it."""
+    line, other = Line(), Line()
+    line.gate.clear()
+    await crashed(stage, database, 1)
+    await stage.start({"line": line.run}, concurrency=100, roles=("worker", "delayer"))
+    await eventually(lambda: line.running == 1, what="the first runs")
+    [expired] = await stage.submit_many(1, "line", delay=0.3)
+    [elsewhere] = await stage.submit_many(1, "other", delay=0.3)
+    await database.fetch("UPDATE jobs SET crashes = $1", SUSPICIOUS)
+    await database.fetch("UPDATE jobs SET expires_at = now() WHERE id = $1", expired)
+    await stage.reaches(expired, Status.CANCELLED)
+    await stage.start({"other": other.run}, concurrency=100)
+    await stage.reaches(elsewhere, Status.COMPLETED, 30)
+    assert line.running == 1
+    line.gate.set()

@@ -34,6 +34,7 @@ def sound() -> History:
     history.runs[JOB] = [Run(JOB, 1, ONE, 100.1, 100.5, "returned")]
     history.effects[JOB, 1].add("t1")
     history.settled[JOB] = 100.6
+    history.leases = {"l1": ONE, "l2": TWO}
     history.births = {11: (50.0, "consumer"), 12: (50.0, "consumer")}
     return history
 
@@ -147,6 +148,43 @@ def failed_unasked(history: History) -> None:
     history.tried[JOB] = [Tried(JOB, 1, ONE, 100.06, 100.09, "failed", "why?")]
 
 
+def lost_before_its_worker_died(history: History) -> None:
+    """6."""
+    history.tried[JOB] = [Tried(JOB, 1, TWO, 100.06, 100.09, "lost", "")]
+    history.deaths[12] = (500.0, -9)
+
+
+def hung_at_the_end(history: History) -> None:
+    """6."""
+    history.hung = [(200.0, "consumer-3", 10.0)]
+
+
+def failed_too_early(history: History) -> None:
+    """4."""
+    history.rows[JOB] = row(status="FAILED")._replace(reason="attempts_spent", failures=1)
+    history.moves[JOB][2] = Moved(JOB, 100.6, "PROCESSING", "FAILED", 1, 1, "l1", None)
+    history.settled.clear()
+
+
+def cancelled_by_nobody(history: History) -> None:
+    """4."""
+    history.rows[JOB] = row(status="CANCELLED")
+    history.settled.clear()
+
+
+def lived_again_by_itself(history: History) -> None:
+    """4."""
+    history.moves[JOB] += [
+        Moved(JOB, 101.0, "COMPLETED", "PENDING", 1, 1, None, None),
+        Moved(JOB, 101.1, "PENDING", "PROCESSING", 1, 2, None, "l1"),
+    ]
+
+
+def settled_by_a_stranger(history: History) -> None:
+    """5."""
+    history.moves[JOB][2] = Moved(JOB, 100.6, "PROCESSING", "RETRYING", 1, 1, "l2", None)
+
+
 def gave_up(history: History) -> None:
     """6."""
     history.deaths[12] = (101.0, 1)
@@ -197,6 +235,14 @@ BREAKS: dict[Callable[[History], None], int] = {
         *(lost, not_over, made_up, doubled, never_ended, result_of_another, success_forgotten, illegal, ended_twice, attempt_fell),
         *(ran_too_often, lost_without_a_reason, failed_unasked, gave_up, left_over, key_doubled, accepted_without_a_store),
         *(refused_without_redis, tick_without_a_job, tick_doubled, waited),
+        *(
+            lost_before_its_worker_died,
+            hung_at_the_end,
+            failed_too_early,
+            cancelled_by_nobody,
+            lived_again_by_itself,
+            settled_by_a_stranger,
+        ),
     )
 }
 
@@ -217,12 +263,32 @@ def test_a_job_beside_itself_is_found() -> None:
     assert 7 in {finding.number for finding in check(history)}
 
 
+def test_a_lost_lease_excuses_no_overlap_before_it_was_lost() -> None:
+    """7: the job ran a second time at 103; that its lease was lost was found at 114."""
+    history = taken_over()
+    history.deaths.clear()
+    history.runs[JOB][1].began = 103.0
+    assert 7 in {finding.number for finding in check(history)}
+
+
 @pytest.mark.parametrize(("began", "found"), [(102.4, True), (102.6, False), (103.6, True)])
 def test_a_retry_too_early_or_too_late_is_found(began: float, *, found: bool) -> None:
     """8: two seconds after the failure at 100.5, or up to one second later."""
     history = retried()
     history.runs[JOB][1].began = began
     assert (8 in {finding.number for finding in check(history)}) == found
+
+
+def test_a_retry_may_be_late_when_new_jobs_wait_as_well() -> None:
+    """Consumers are busy; a job that was accepted meanwhile has begun late, too."""
+    history = retried()
+    history.runs[JOB][1].began = 105.0
+    assert 8 in {finding.number for finding in check(history)}
+    history.requests.append(Request(103.0, [2], None, 103.1, 202, ["other"]))
+    history.rows["other"] = row("other", n=2)
+    history.moves["other"] = [Moved("other", 103.0, None, "PENDING", None, 0, None, None)]
+    history.runs["other"] = [Run("other", 1, ONE, 104.9, 105.1, "returned")]
+    assert 8 not in {finding.number for finding in check(history)}
 
 
 def test_a_replay_need_not_wait() -> None:
