@@ -67,7 +67,7 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "answer-waits-for-redis": {"faults": ("redis.freeze",), "pause": (1.0, 2.0)},
     "a-new-id-for-each-delivery": {"seconds": 30.0},  # one job in thirty has a webhook, one delivery in five is refused
     "leases-end-late": {"faults": ("consumer.kill",), "pause": (8.0, 9.0), "seconds": 20.0},
-    "a-claim-of-what-runs": {"faults": ("redis.old",), "jobs": (("chaos.work", {"seconds": 1.5}),), "settings": SHORT_LEASE | MANY_SLOTS},
+    "a-claim-of-what-runs": {"faults": ("redis.group",), "jobs": (("chaos.work", {"seconds": 1.5}),), "settings": SHORT_LEASE | MANY_SLOTS},
     "slow-reads": {},
     "attempt-reset-on-replay": {"jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "give_up", "times": 1}))},
 }
