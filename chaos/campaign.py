@@ -113,7 +113,7 @@ def _theme(options: Options, tally: Tally, dice: Random) -> str:
         return options.themes[tally.segments % len(options.themes)]
     if options.campaign and dice.random() < 0.8:
         return theme_for(max(_deficits(tally.figures).items(), key=lambda item: item[1])[0])
-    return USUAL[tally.segments % len(USUAL)]
+    return USUAL[(tally.seed + tally.segments) % len(USUAL)]
 
 
 def _deficits(figures: Figures) -> dict[str, float]:

@@ -67,7 +67,7 @@ def _numbers(kill: Kill) -> str:
 def table(kills: Sequence[Kill]) -> str:
     """Return the kill table in Markdown."""
     lines = [f"| {kill.name.replace('-', ' ')} | {MISTAKES[kill.name].__doc__} | {_numbers(kill) or 'not caught'} |" for kill in kills]
-    return "\n".join(["| mistake | what it does | caught by invariant |", "|---|---|---|", *lines, ""])
+    return "\n".join(["| mistake | what it does | found by invariant |", "|---|---|---|", *lines, ""])
 
 
 def main() -> int:

@@ -1,22 +1,30 @@
 """The mistakes. Each is applied inside a process of a chaos run before the service starts; nothing of it is reachable any other way."""
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
+import consumer.handlers.webhook_deliver
 import consumer.runtime
 import shared.broker
 import shared.dlq_store
 import shared.job_store
+import shared.lease_store
 import shared.line
 from consumer.outcome import Bury
+from consumer.reader import Reader
 from consumer.reaper import Reaper
 from consumer.reconciler import Reconciler
 from consumer.settler import Settler
+from consumer.webhook_signature import signed_headers
 from producer.submit import Submitter
 from shared.broker import Broker
 from shared.errors import BrokerUnavailableError
+from shared.job_store import JobStore
 from shared.models import NewJob
 
 Mistake = Callable[[], None]
@@ -24,6 +32,7 @@ MISTAKES: dict[str, Mistake] = {}
 PATIENCE_SECONDS = 0.03
 REPLY_SECONDS = 0.4
 MOST_ENTRIES = 20
+LATE_SECONDS = 4.0
 
 
 def mistake(function: Mistake) -> Mistake:
@@ -44,10 +53,11 @@ def _script(broker: Any, name: str, old: str, new: str) -> None:
 
 
 def _query(name: str, old: str, new: str) -> None:
-    for queries in (shared.job_store.SQL, shared.dlq_store.MOVES):
-        if old not in queries[name]:
-            raise ValueError(f"the query {name} has no {old!r} any more")
-        queries[name] = queries[name].replace(old, new)
+    for queries in (shared.job_store.SQL, shared.dlq_store.MOVES, shared.lease_store.SQL):
+        if name in queries:
+            if old not in queries[name]:
+                raise ValueError(f"the query {name} has no {old!r} any more")
+            queries[name] = queries[name].replace(old, new)
 
 
 def _scripts_changed(name: str, old: str, new: str) -> None:
@@ -224,3 +234,72 @@ def no_bisect() -> None:
 def attempt_reset_on_replay() -> None:
     """A replay begins to count at nought."""
     _query("replay", "failures = 0, crashes = 0", "attempts = 0, failures = 0, crashes = 0")
+
+
+@mistake
+def retry_at_once() -> None:
+    """A failed job does not wait for its time."""
+    retry = JobStore.retry
+
+    async def hasty(self: Any, failed: Sequence[Any], lease_id: str) -> dict[str, float]:
+        return await retry(self, [(job_id, attempt, 0.0, *why) for job_id, attempt, _, *why in failed], lease_id)
+
+    _put(JobStore, "retry", hasty)
+
+
+@mistake
+def keys_are_forgotten() -> None:
+    """Idempotency keys are not stored."""
+    submit = Submitter.submit
+
+    async def keyless(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        return await submit(self, [msgspec.structs.replace(job, idempotency_key=None) for job in jobs])
+
+    _put(Submitter, "submit", keyless)
+
+
+@mistake
+def answer_waits_for_redis() -> None:
+    """2xx only when the entry is in the stream."""
+    submit = Submitter.submit
+
+    async def dependent(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        known = await submit(self, jobs)
+        await self._publisher._broker.ping()
+        return known
+
+    _put(Submitter, "submit", dependent)
+
+
+@mistake
+def a_new_id_for_each_delivery() -> None:
+    """The id of a webhook is that of the try."""
+
+    def forgetful(secrets_of: Sequence[str], message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
+        return signed_headers(secrets_of, f"{message_id}-{secrets.token_hex(4)}", timestamp, body)
+
+    _put(consumer.handlers.webhook_deliver, "signed_headers", forgetful)
+
+
+@mistake
+def leases_end_late() -> None:
+    """A dead worker is noticed some seconds after its lease."""
+    _query("declare_dead", "secs => seconds)", f"secs => seconds + {LATE_SECONDS})")
+
+
+@mistake
+def a_claim_of_what_runs() -> None:
+    """A claim does not ask for the state."""
+    _query("claim", "status IN ('PENDING', 'SCHEDULED', 'RETRYING') AND run_at", "finished_at IS NULL AND run_at")
+
+
+@mistake
+def slow_reads() -> None:
+    """A worker looks for jobs every few seconds."""
+    read = Reader.read
+
+    async def lazy(self: Any, *args: Any, **options: Any) -> Any:
+        await asyncio.sleep(LATE_SECONDS)
+        return await read(self, *args, **options)
+
+    _put(Reader, "read", lazy)

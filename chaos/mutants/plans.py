@@ -9,7 +9,7 @@ from chaos.segment import Plan
 from chaos.world import Shape
 
 SEED = 20261123
-SLOW_SEED = 1337  # one by which the way from the consumers to Redis is slow more than once
+SLOW_SEED = 3918  # one by which the way from the consumers to Redis is slow more than once
 SHORT_LEASE = {"MILLSTREAM_LEASE_SECONDS": "3", "MILLSTREAM_HEARTBEAT_SECONDS": "1"}
 MANY_SLOTS = {"MILLSTREAM_CONCURRENCY": "2500", "MILLSTREAM_MAX_CRASHES": "10"}
 PATIENCE_SECONDS = 40.0
@@ -62,6 +62,13 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     },
     "cancelled-read": {},
     "no-bisect": {"jobs": (("chaos.work", PLAIN),) * 20 + (("chaos.work", {"misdeed": "poison", "times": 100}),)},
+    "retry-at-once": {},
+    "keys-are-forgotten": {},
+    "answer-waits-for-redis": {"faults": ("redis.freeze",), "pause": (1.0, 2.0)},
+    "a-new-id-for-each-delivery": {"seconds": 30.0},  # one job in thirty has a webhook, one delivery in five is refused
+    "leases-end-late": {"faults": ("consumer.kill",), "pause": (8.0, 9.0), "seconds": 20.0},
+    "a-claim-of-what-runs": {"faults": ("redis.group",), "jobs": (("chaos.work", {"seconds": 1.5}),), "settings": SHORT_LEASE | MANY_SLOTS},
+    "slow-reads": {},
     "attempt-reset-on-replay": {"jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "give_up", "times": 1}))},
 }
 
