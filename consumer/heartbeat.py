@@ -55,6 +55,10 @@ class Heartbeat:
         silent = time.monotonic() - self._last_beat > 2 * self._settings.heartbeat_seconds + 1
         return 0.0 if since is None or silent else time.monotonic() - since
 
+    def holds_lease(self) -> bool:
+        """Whether nobody can have declared our lease dead yet. By our own clock: whoever was frozen knows at once."""
+        return time.monotonic() - self._last_beat < self._settings.lease_seconds
+
     def _main(self) -> None:
         asyncio.run(self._keep())
 
@@ -79,12 +83,14 @@ class Heartbeat:
 
     async def _beat(self, store: LeaseStore, lease: Lease | None) -> Lease:
         began = time.monotonic()
-        if lease is None or not await store.beat(lease, draining=self.draining):
-            if lease is not None:
-                log.warning("lease_lost", worker=lease.worker)
-            lease = await store.open(self._settings, self._roles, self._types)
-            self._on_lease(lease)
+        if lease is not None and await store.beat(lease, draining=self.draining):
+            self._noted(began)
+            return lease
+        if lease is not None:
+            log.warning("lease_lost", worker=lease.worker)
+        lease = await store.open(self._settings, self._roles, self._types)
         self._noted(began)
+        self._on_lease(lease)
         return lease
 
     def _noted(self, now: float) -> None:

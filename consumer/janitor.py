@@ -1,6 +1,7 @@
 """Keeps house: forgets what is older than the retention. Counters are summed up more often, see `FOLD_EVERY_SECONDS`."""
 
 from consumer.artifact_sweep import ArtifactSweep
+from shared import probe
 from shared.artifact_store import ArtifactStore
 from shared.broker import Broker
 from shared.dispatch_store import DispatchStore
@@ -25,6 +26,7 @@ class Janitor:
     async def step(self) -> None:
         """One round."""
         await self._dispatch.fold_counts()
+        probe.reached("cleaning", self._retention_seconds)
         while await self._dispatch.forget_finished(self._retention_seconds, self._broker.forget_dead):
             pass
         while await self._dispatch.forget_runs(self._retention_seconds):

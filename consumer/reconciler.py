@@ -23,6 +23,8 @@ log = get_log()
 EVERY_SECONDS = 1.0
 MARGIN_SECONDS = 3.0  # a publish may be under way for so long
 HORIZON_STEP_SECONDS = 60.0
+SKEW_SECONDS = 5.0  # by more than this the clocks of both stores come apart only when one of them is set
+SET_BACK_SECONDS = 60.0  # what has been due for so long at most may still be in a ZSET whose clock was set back
 ORPHANS_FOR_SECONDS = 60.0  # after a worker's death
 
 
@@ -49,9 +51,11 @@ class Reconciler:
     async def _pass(self) -> None:
         if await self._was_emptied():
             await self._rebuild()
+        await self._mind_the_clock()
         now = await self._dispatch.moment(MARGIN_SECONDS)
         for lane, age in (await self._broker.undelivered_ages()).items():
             await self._add_again(lane, now - timedelta(seconds=age))
+        probe.reached("reconciling", now)
         await self._bring_in()
         await self._reclaim_orphans()
         await self._letters.publish(MARGIN_SECONDS)
@@ -85,6 +89,19 @@ class Reconciler:
         await self._dispatch.set_epoch(self._broker.keys.base, epoch)
         await self._broker.set_epoch(epoch)
 
+    async def _mind_the_clock(self) -> None:
+        """The ZSET is by Redis's clock: when that is set, fill it anew. The note comes last: who dies on the way leaves it to the next."""
+        ahead = await self._broker.time() - (await self._dispatch.moment(0)).timestamp()
+        noted = await self._broker.skew()
+        if noted is not None and abs(ahead - noted) <= SKEW_SECONDS:
+            return
+        if noted is not None:
+            log.warning("redis_clock_was_set", seconds=round(ahead - noted, 1))
+            await self._broker.undelay_all()
+            self._horizon = None
+            await self._bring_in(SET_BACK_SECONDS)
+        await self._broker.set_skew(ahead)
+
     # Entries that are missing
 
     async def _add_again(self, lane: str, before: datetime) -> int:
@@ -99,10 +116,10 @@ class Reconciler:
             log.warning("jobs_added_again", lane=lane, count=count)
         return count
 
-    async def _bring_in(self) -> None:
-        """Move the horizon on, and with it what becomes due before it into the ZSET."""
+    async def _bring_in(self, overdue_seconds: float = 0) -> None:
+        """Move the horizon on, and with it what becomes due before it into the ZSET. The first time also what is overdue by so much."""
         until = await self._dispatch.moment(-HORIZON_SECONDS)
-        since = self._horizon or await self._dispatch.moment(0)
+        since = self._horizon or await self._dispatch.moment(overdue_seconds)
         if self._horizon is not None and (until - since).total_seconds() < HORIZON_STEP_SECONDS:
             return
         for lane in self._broker.lanes:

@@ -5,7 +5,7 @@ settled while the next is claimed and the one after that is read.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
@@ -48,8 +48,10 @@ class Worker:
         triage: Triage,
         settler: Settler,
         shared: Shared,
+        holds_lease: Callable[[], bool],
     ) -> None:
         self._settings = settings
+        self._holds_lease = holds_lease
         self._handlers = registry.handlers
         self._types = registry.types()
         self._jobs = jobs
@@ -216,6 +218,9 @@ class Worker:
         return attempt
 
     async def _attempt(self, attempt: Attempt) -> None:
+        if not self._holds_lease():  # we were frozen since the claim: it may be running elsewhere, or done
+            self._end(attempt, Abort())
+            return
         probe.reached("started", attempt)
         ending = await run_handler(attempt, self._threads, self._processes)
         probe.reached("ended", (attempt, ending))

@@ -154,6 +154,11 @@ class Broker:
         with _translated():
             await self.client.zrem(self.keys.delayed, *members)
 
+    async def undelay_all(self) -> None:
+        """Empty the ZSET."""
+        with _translated():
+            await self.client.unlink(self.keys.delayed)
+
     async def postpone(self, entries: Iterable[tuple[Entry, float]]) -> None:
         """Put the jobs of these entries into the ZSET, due in so many seconds, then drop the entries."""
         by_lane = sorted(entries, key=lambda pair: pair[0].lane)
@@ -240,11 +245,23 @@ class Broker:
             )
         return reply[0].decode(), _entries(lane, [item for item in reply[1] if item[0] is not None])
 
+    async def inherit(self, lane: str, consumer: str) -> list[Entry]:
+        """Take a page of what is pending with a consumer that is gone, however short the time since its delivery seems."""
+        stream = self.keys.stream(lane)
+        with _translated():
+            pending = await self.client.xpending_range(stream, self._group, "-", "+", 100, consumer)
+            ids = [item["message_id"] for item in pending]
+            items = await self.client.xclaim(stream, self._group, REAPER, 0, ids) if ids else []
+        return _entries(lane, items)
+
     async def undelivered_ages(self) -> dict[str, float]:
-        """By lane the age in seconds of the oldest entry that nobody has read; 0 when all are read."""
+        """By lane the age in seconds of the oldest entry that nobody has read; 0 when all are read.
+
+        Lanes whose newest entry is of the future are left out: Redis's clock was set back, and no age can be told.
+        """
         lanes = self.lanes
         ages = await self._run("watermark", [self.keys.stream(lane) for lane in lanes], [self._group])
-        return {lane: age / 1000 for lane, age in zip(lanes, ages, strict=True)}
+        return {lane: age / 1000 for lane, age in zip(lanes, ages, strict=True) if age >= 0}
 
     async def ensure_groups(self) -> None:
         """Make the streams and their consumer groups where they are missing, at id 0: what is in the streams is delivered."""
@@ -280,6 +297,23 @@ class Broker:
         """Give Redis a new such value."""
         with _translated():
             await self.client.set(self.keys.epoch, epoch)
+
+    async def time(self) -> float:
+        """Redis's clock, in Unix seconds."""
+        with _translated():
+            seconds, micros = await self.client.time()
+        return float(seconds + micros / 1e6)
+
+    async def skew(self) -> float | None:
+        """Return the skew that was noted; None if none was."""
+        with _translated():
+            value = await self.client.get(self.keys.skew)
+        return float(value) if value else None
+
+    async def set_skew(self, seconds: float) -> None:
+        """Note it: what is in the ZSET is due by this clock."""
+        with _translated():
+            await self.client.set(self.keys.skew, f"{seconds:.3f}")
 
     async def depths(self) -> dict[str, int]:
         """Return the number of entries in the streams (by priority), `pending` among them, and in `delayed` and `dlq`."""

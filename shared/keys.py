@@ -65,13 +65,18 @@ class Keys:
         return f"{self.base}:epoch"
 
     @property
+    def skew(self) -> str:
+        """String: seconds by which Redis's clock was ahead of PostgreSQL's when the ZSET was filled."""
+        return f"{self.base}:skew"
+
+    @property
     def events(self) -> str:
         """Channel of publish/subscribe: batches of jobs and the states that they came into."""
         return f"{self.base}:events"
 
     def all(self, queues: Iterable[str] = ()) -> tuple[str, ...]:
         """Return every key, with the streams of `queues` beside the default one, for tools that clean up."""
-        return (*self.streams, *map(self.stream, lanes_of(queues)), self.delayed, self.dlq, self.epoch)
+        return (*self.streams, *map(self.stream, lanes_of(queues)), self.delayed, self.dlq, self.epoch, self.skew)
 
 
 def member(job_id: str, lane: str) -> str:

@@ -105,6 +105,23 @@ async def test_only_the_next_hour_is_in_the_zset(
     assert score - (seconds + micros / 1e6) == pytest.approx(7200, abs=5)
 
 
+@pytest.mark.parametrize("ahead", [3600.0, -3600.0])
+async def test_a_clock_that_was_set_fills_the_zset_anew(
+    ahead: float, reconciler: Reconciler, jobs: JobStore, broker: Broker, database: Database
+) -> None:
+    """By the old clock what waits would come an hour early or late, and what has been done since would lie there. What was due is there."""
+    soon, overdue = (NewJob(id=new_id(), type="noop", payload=Raw(b"{}"), delay=600.0) for _ in range(2))
+    await jobs.submit([soon, overdue])
+    await reconciler.step()
+    await database.fetch("UPDATE jobs SET run_at = now() - interval '2 seconds' WHERE id = $1", overdue.id)
+    await broker.set_skew((await broker.skew() or 0.0) - ahead)  # as if the clock had been set by that much since
+    await broker.delay([Due(new_id(), "normal", 30.0 + ahead)])
+    for _ in range(2):
+        await reconciler.step()
+    now = await broker.time()
+    assert {job_id: round(score - now, -1) for job_id, score in (await delayed(broker)).items()} == {soon.id: 600, overdue.id: 0}
+
+
 async def test_the_horizon_brings_in_more_than_a_page(reconciler: Reconciler, jobs: JobStore, broker: Broker) -> None:
     """Pages follow one another without gap or overlap, also where many jobs are due at one moment."""
     at = datetime.now(UTC) + timedelta(minutes=10)

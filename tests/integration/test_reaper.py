@@ -9,7 +9,7 @@ from consumer.heartbeat import Heartbeat
 from consumer.reaper import Reaper
 from consumer.triage import Triage
 from shared import probe
-from shared.broker import Broker
+from shared.broker import REAPER, Broker
 from shared.database import Database
 from shared.dispatch_store import DispatchStore
 from shared.ids import new_id
@@ -146,6 +146,22 @@ async def test_a_consumer_is_removed_only_when_nothing_is_pending_with_it(broker
     await broker.ack(entries[1:])
     assert await broker.drop_consumer("gone")
     assert await broker.consumers() == set()
+
+
+async def test_entries_of_the_dead_are_taken_whatever_the_time_of_their_delivery(
+    stage: Stage, jobs: JobStore, leases: LeaseStore, broker: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redis's clock was set back since: for hours they will not have been idle for long. Those of the living stay where they are."""
+    monkeypatch.setattr("consumer.reaper.GHOSTS_EVERY", 1)
+    _, dead, _ = await taken(stage, leases)
+    _, alive, theirs = await taken(stage, leases)
+    await database.fetch("UPDATE leases SET dead_at = now() WHERE id = $1", dead.id)
+    reaper = reaper_of(replace(stage.settings, lease_seconds=3600.0), jobs, leases, broker, database)
+    for _ in range(2):
+        await reaper.step()
+    assert await broker.consumers() - {REAPER} == {alive.worker}
+    pending = await broker.client.xpending_range(broker.keys.base, stage.settings.group, "-", "+", 10)
+    assert [entry["message_id"].decode() for entry in pending] == [theirs.entry_id]
 
 
 async def test_names_of_the_dead_disappear_from_the_group(stage: Stage, leases: LeaseStore, monkeypatch: pytest.MonkeyPatch) -> None:

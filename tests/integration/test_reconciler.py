@@ -88,6 +88,22 @@ async def test_an_undelivered_backlog_is_not_added_again(
     assert (await in_streams(broker))["normal"] == ids
 
 
+async def test_a_clock_that_was_set_back_adds_no_backlog_again(
+    settled_in: Reconciler, jobs: JobStore, broker: Broker, database: Database
+) -> None:
+    """While Redis's clock is behind its newest entry no age can be told: nothing is added again until all entries are read."""
+    waiting, lost = await submitted(jobs), await submitted(jobs)
+    await broker.publish([("normal", waiting)])
+    seconds, _ = await broker.client.time()
+    await broker.client.xadd(broker.keys.base, {"id": new_id()}, id=f"{(seconds + 7200) * 1000}-0")
+    await age(database, 10)
+    await settled_in.step()
+    assert len((await in_streams(broker))["normal"]) == 2
+    await broker.ack(await broker.take("reader", 10))
+    await settled_in.step()
+    assert set((await in_streams(broker))["normal"]) == {waiting, lost}
+
+
 async def test_a_backlog_behind_a_reader_does_not_hide_what_is_older(
     settled_in: Reconciler, jobs: JobStore, broker: Broker, database: Database
 ) -> None:

@@ -84,6 +84,23 @@ async def test_frozen_past_its_lease(stack: Stack) -> None:
         assert [attempt["outcome"] for attempt in await stack.attempts(job_id)] == ["lost"]
 
 
+async def test_frozen_between_claim_and_start(stack: Stack) -> None:
+    """A worker that wakes up after its lease does not begin what it had claimed: it runs elsewhere, or is done."""
+    await stack.producer()
+    first = await stack.consumer(probes="claimed=stop")
+    job_ids = await stack.bulk(20)
+    await first.frozen()
+    second = await stack.consumer()
+    await eventually(lambda: {event.job_id for event in stack.events("end") if event.pid == second.pid} == set(job_ids), 20)
+    first.cont()
+    await first.says("lease_lost")
+    second.terminate()
+    assert await second.ended() == 0
+    assert (await stack.started(await stack.submit())).pid == first.pid
+    await stack.check_promise()
+    assert {event.pid for event in stack.events("start", job_ids)} == {second.pid}
+
+
 async def test_frozen_for_less_than_its_lease(stack: Stack) -> None:
     """A short freeze changes nothing: no job is taken away, none runs twice."""
     first, _ = await stack.up(consumers=2)
