@@ -173,6 +173,13 @@ class History:
         deaths = any(since - margin <= died <= until for died, _ in self.deaths.values())
         return deaths or any(strike.covers(since, until, margin) for strike in self.strikes)
 
+    def woke_to_begin(self, run: Run) -> bool:
+        """Whether its worker was frozen after the last look at its lease and before the first step of the handler."""
+        return any(
+            strike.detail.endswith(" at started") and run.pid in strike.victims and strike.covers(run.began, run.began, CALM_SECONDS)
+            for strike in self.strikes
+        )
+
     @property
     def accepted(self) -> set[str]:
         """Ids of the jobs whose submission was answered 2xx."""

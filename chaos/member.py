@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
+import psutil
+
 from chaos.servers import until
 from shared.embedded.process import Process
 
@@ -57,6 +59,12 @@ class Member:
         if self.alive:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+    async def stands(self) -> bool:
+        """Whether it has been stopped, by itself or by us."""
+        with suppress(psutil.NoSuchProcess):
+            return self.alive and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
+        return False
 
     async def drained(self, seconds: float) -> bool:
         """Ask it to end, wait for that; kill it if it takes longer: False. Whoever starts it again meanwhile starts another life."""

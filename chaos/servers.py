@@ -5,9 +5,10 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import urlsplit, urlunsplit
 
 import psutil
@@ -94,22 +95,24 @@ class Servers:
             self.thaw(server)
             await self.up(server)
 
-    async def up(self, server: Server) -> None:
-        """Start it, again if need be, and return when it answers."""
+    async def up(self, server: Server, environment: Mapping[str, str] = MappingProxyType({})) -> None:
+        """Start it, again if need be, and return when it answers. `environment` is added to ours, which it inherits."""
 
         async def serves() -> bool:
-            with suppress(EmbeddedUnavailableError):  # the processes of its last life may still be there
+            with suppress(EmbeddedUnavailableError), _added(environment):  # the processes of its last life may still be there
                 server.start(wait=False)
             return await self._answers(server)
 
         await until(serves, READY_SECONDS, f"{server.title} answers")
 
     async def down(self, server: Server, number: signal.Signals) -> None:
-        """Send it a signal that ends it, and return when it is gone."""
+        """Send it a signal that ends it, and return when it is gone with all its children: a busy backend serves on for a while."""
         if server.pid is not None:
             self.thaw(server)
+            family = _family(server)
             os.kill(server.pid, number)
-            await until(_yes(lambda: not server.alive), READY_SECONDS, f"{server.title} is gone")
+            gone = _yes(lambda: not server.alive and not any(process.is_running() for process in family[1:]))
+            await until(gone, READY_SECONDS, f"{server.title} is gone")
 
     def freeze(self, server: Server) -> None:
         """Stop it and all its children, as a machine that swaps or a paused container does."""
@@ -169,6 +172,17 @@ class Servers:
         subprocess.run(["cp", "--archive", source, target], check=True)
 
 
+@contextmanager
+def _added(environment: Mapping[str, str]) -> Iterator[None]:
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
 async def until(true: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:
     """Ask again and again until it is so. Raises TimeoutError that says what was waited for."""
     try:
@@ -187,10 +201,15 @@ def _yes(check: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:
 
 
 def _signal_all(server: Server, number: signal.Signals) -> None:
-    if server.pid is None:
-        return
-    with suppress(psutil.NoSuchProcess):
-        leader = psutil.Process(server.pid)
-        for process in (leader, *leader.children(recursive=True)):
-            with suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
+    for process in _family(server):
+        with suppress(psutil.NoSuchProcess):
+            process.send_signal(number)
+
+
+def _family(server: Server) -> list[psutil.Process]:
+    """Its process and all children of it."""
+    if server.pid is not None:
+        with suppress(psutil.NoSuchProcess):
+            leader = psutil.Process(server.pid)
+            return [leader, *leader.children(recursive=True)]
+    return []

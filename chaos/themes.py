@@ -4,19 +4,20 @@ from collections.abc import Mapping, Sequence
 
 from chaos.faults import FAULTS
 
+MINUTES = [name for name in FAULTS if name.endswith("freeze.long")]
 THEMES: Mapping[str, Sequence[str]] = {
     "kills": [name for name, fault in FAULTS.items() if fault.kind == "SIGKILL"],
     "redis": [name for name in FAULTS if name.startswith("redis.")],
     "postgres": [name for name in FAULTS if name.startswith("postgres.")],
     "network": [name for name in FAULTS if name.startswith("network.")],
-    "freezes": [name for name, fault in FAULTS.items() if fault.kind == "SIGSTOP" and name != "consumer.freeze.long"],
+    "freezes": [name for name, fault in FAULTS.items() if fault.kind == "SIGSTOP" and name not in MINUTES],
     "handlers": [name for name in FAULTS if name.startswith("handler.")],
-    "upgrade": ["upgrade.rolling", "clock.off"],
-    "all": [name for name in FAULTS if name != "consumer.freeze.long"],
+    "upgrade": [name for name, fault in FAULTS.items() if fault.kind in {"upgrade", "clock"}],
+    "all": [name for name in FAULTS if name not in MINUTES],
     "crashes": ["consumer.kill"],  # one at a time: what a crash costs when nothing else is broken
-    "a minute": ["consumer.freeze.long"],
+    "a minute": MINUTES,
 }
-HANDS: Mapping[str, int] = {"crashes": 1}
+HANDS: Mapping[str, int] = {"crashes": 1, "freezes": 4, "a minute": 3}  # freezes take long
 # Seconds between two faults. A poison job takes three workers with it: more of them than that would be a test of restarts alone.
 PAUSES: Mapping[str, tuple[float, float]] = {"handlers": (1.0, 4.0), "crashes": (20.0, 25.0)}
 USUAL = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "crashes", "a minute", "all")

@@ -13,6 +13,7 @@ LATE_LEASES = 2.0  # a lease that a fault has broken is found to be dead within 
 BACKOFF_SECONDS = 2.0
 EARLY_SECONDS = 0.02  # clocks of one machine, read in three processes
 TARDY_SECONDS = 1.0
+ECHO_SECONDS = 14.0  # after a time in which new jobs had to wait those of them come back that failed: 2, 4 and 8 s later
 HARMLESS = ("SIGKILL", "upgrade", "clock")  # kinds of faults that do not keep a process from draining
 GIVEN_UP = ("lost", "handed_back")  # outcomes of attempts whose handlers may run on
 PLAIN_EXITS = (0, -9, -15, 143)  # drained, SIGKILL, told to end while it started, told twice
@@ -85,7 +86,7 @@ def no_overlap(history: History) -> Iterator[str]:
         for first, second in pairwise(sorted(runs, key=lambda run: run.began)):
             end = _end(history, first)
             lost_at = given_up.get((first.attempt, first.worker), float("inf"))
-            if second.began >= min(end, lost_at - EARLY_SECONDS):
+            if second.began >= min(end, lost_at - EARLY_SECONDS) or history.woke_to_begin(second):
                 continue
             if not any(strike.covers(first.began, second.began, CALM_SECONDS) for strike in crashes):
                 yield f"{job}: attempt {second.attempt} began {end - second.began:.3f} s before attempt {first.attempt} was over"
@@ -120,7 +121,7 @@ def retries_keep_time(history: History) -> Iterator[str]:
 
 
 def _may_be_late(history: History, waits: Sequence[tuple[float, float]], since: float, until: float) -> bool:
-    return history.troubled(since, until) or any(begin <= until and since <= end for begin, end in waits)
+    return history.troubled(since, until) or any(begin <= until and since <= end + ECHO_SECONDS for begin, end in waits)
 
 
 def _waits(history: History) -> list[tuple[float, float]]:

@@ -271,6 +271,18 @@ def test_a_lost_lease_excuses_no_overlap_before_it_was_lost() -> None:
     assert 7 in {finding.number for finding in check(history)}
 
 
+@pytest.mark.parametrize(("detail", "found"), [("consumer-3 at claimed", True), ("consumer-3 at started", False)])
+def test_only_who_is_frozen_at_its_first_step_may_run_what_is_done(detail: str, *, found: bool) -> None:
+    """3 and 7: whoever wakes up before that looks at its lease again."""
+    history = taken_over()
+    history.deaths.clear()
+    history.runs[JOB][0].began = 117.1
+    history.runs[JOB][1].ended = 117.3
+    history.strikes.append(Strike("consumer.freeze.point", "SIGSTOP", [], [11], 100.1, 100.2, detail, healed=117.0))
+    assert ({finding.number for finding in check(history)} == {3, 7}) == found
+    assert (check(history) == []) != found
+
+
 @pytest.mark.parametrize(("began", "found"), [(102.4, True), (102.6, False), (103.6, True)])
 def test_a_retry_too_early_or_too_late_is_found(began: float, *, found: bool) -> None:
     """8: two seconds after the failure at 100.5, or up to one second later."""
@@ -289,6 +301,9 @@ def test_a_retry_may_be_late_when_new_jobs_wait_as_well() -> None:
     history.moves["other"] = [Moved("other", 103.0, None, "PENDING", None, 0, None, None)]
     history.runs["other"] = [Run("other", 1, ONE, 104.9, 105.1, "returned")]
     assert 8 not in {finding.number for finding in check(history)}
+    history.runs[JOB][1].began = 140.0
+    history.runs[JOB][0].ended = 130.0  # long after they had to wait
+    assert 8 in {finding.number for finding in check(history)}
 
 
 def test_a_replay_need_not_wait() -> None:
