@@ -245,14 +245,10 @@ class Broker:
             )
         return reply[0].decode(), _entries(lane, [item for item in reply[1] if item[0] is not None])
 
-    async def inherit(self, lane: str, consumer: str) -> list[Entry]:
-        """Take a page of what is pending with a consumer that is gone, however short the time since its delivery seems."""
-        stream = self.keys.stream(lane)
-        with _translated():
-            pending = await self.client.xpending_range(stream, self._group, "-", "+", 100, consumer)
-            ids = [item["message_id"] for item in pending]
-            items = await self.client.xclaim(stream, self._group, REAPER, 0, ids) if ids else []
-        return _entries(lane, items)
+    async def inherit(self, lane: str, consumer: str, limit: int = 100) -> list[Entry]:
+        """Take what is pending with a consumer that is gone, however short the time since its delivery seems."""
+        flat = await self._run("inherit", [self.keys.stream(lane)], [self._group, consumer, REAPER, limit])
+        return [Entry(lane, entry_id.decode(), parse_id(job_id)) for entry_id, job_id in zip(flat[::2], flat[1::2], strict=True)]
 
     async def undelivered_ages(self) -> dict[str, float]:
         """By lane the age in seconds of the oldest entry that nobody has read; 0 when all are read.

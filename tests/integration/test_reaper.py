@@ -164,6 +164,18 @@ async def test_entries_of_the_dead_are_taken_whatever_the_time_of_their_delivery
     assert [entry["message_id"].decode() for entry in pending] == [theirs.entry_id]
 
 
+async def test_a_lost_entry_of_a_dead_consumer_is_acknowledged(broker: Broker, settings: Settings) -> None:
+    """The stream has lost it; the list of what is pending has not. Another consumer's entries are no matter."""
+    await broker.publish([("normal", new_id()), ("normal", kept := new_id())])
+    [lost, entry] = await broker.take("gone", 2)
+    await broker.publish([("normal", new_id())])
+    await broker.take("here", 1)
+    await broker.client.xdel(broker.keys.base, lost.entry_id)
+    assert await broker.inherit("normal", "gone") == [Entry("normal", entry.entry_id, kept)]
+    consumers = {item["name"]: item["pending"] for item in await broker.client.xinfo_consumers(broker.keys.base, settings.group)}
+    assert consumers == {b"gone": 0, b"here": 1, REAPER.encode(): 1}
+
+
 async def test_names_of_the_dead_disappear_from_the_group(stage: Stage, leases: LeaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each start makes a new consumer name; those of the dead would pile up."""
     monkeypatch.setattr("consumer.reaper.GHOSTS_EVERY", 1)
