@@ -1,7 +1,7 @@
 """Segment after segment, until the time is over or the aims of a campaign are reached. A campaign goes on where its file says."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -15,13 +15,15 @@ from chaos.injector import PAUSE_SECONDS
 from chaos.options import Options
 from chaos.segment import Outcome, Plan, run_segment
 from chaos.servers import Servers
-from chaos.themes import HANDS, KINDS, PAUSES, THEMES, USUAL, theme_for
+from chaos.themes import KINDS, PAUSES, THEMES, USUAL, hands_for, theme_for
 from chaos.world import Shape
 
 AIM = 300
 AIMS = {"SIGKILL": 3000}
 JOBS = 1_000_000
 CHOSEN = "chosen faults"
+TARGETED = 0.8  # of a campaign's segments; the others are as in a short run
+AT_A_TIME = 3
 
 Say = Callable[[str], None]
 
@@ -89,31 +91,33 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
     """Yield the next segment, each by what `tally` has come to; none when a campaign has reached its aims."""
     while not (options.campaign and _reached(tally.figures)):
         dice = Random(f"{tally.seed}/{tally.segments}")
-        theme = _theme(options, tally, dice)
+        themes = _themes(options, tally, dice)
         yield Plan(
             seed=dice.randrange(2**31),
-            theme=theme,
-            faults=options.faults or THEMES[theme],
+            theme=" + ".join(themes) or CHOSEN,
+            faults=options.faults or [name for theme in themes for name in THEMES[theme]],
             seconds=options.load_seconds,
             rate=options.rate,
             bulk=options.bulk,
             shape=Shape(options.producers, options.consumers or dice.choice([2, 3, 4]), split=dice.random() < 0.4),
-            hands=HANDS.get(theme, 2),
-            pause=PAUSES.get(theme, PAUSE_SECONDS),
+            hands=hands_for(themes),
+            pause=max([PAUSE_SECONDS, *(PAUSES[theme] for theme in themes if theme in PAUSES)]),
             settings=options.settings,
             handlers=options.handlers,
             jobs=options.jobs,
         )
 
 
-def _theme(options: Options, tally: Tally, dice: Random) -> str:
+def _themes(options: Options, tally: Tally, dice: Random) -> Sequence[str]:
+    """None when the faults were chosen one by one. A campaign breaks three things at a time, those that it has broken least."""
     if options.faults:
-        return CHOSEN
+        return ()
     if options.themes:
-        return options.themes[tally.segments % len(options.themes)]
-    if options.campaign and dice.random() < 0.8:
-        return theme_for(max(_deficits(tally.figures).items(), key=lambda item: item[1])[0])
-    return USUAL[(tally.seed + tally.segments) % len(USUAL)]
+        return (options.themes[tally.segments % len(options.themes)],)
+    if options.campaign and dice.random() < TARGETED:
+        deficits = sorted(_deficits(tally.figures).items(), key=lambda item: -item[1])
+        return tuple(dict.fromkeys(theme_for(kind) for kind, share in deficits if share > 0))[:AT_A_TIME] or USUAL[-1:]
+    return (USUAL[(tally.seed + tally.segments) % len(USUAL)],)
 
 
 def _deficits(figures: Figures) -> dict[str, float]:

@@ -27,3 +27,8 @@ KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS.values()))
 def theme_for(kind: str) -> str:
     """Return the theme that strikes most with faults of this kind."""
     return max(USUAL[:-1], key=lambda theme: sum(FAULTS[name].kind == kind for name in THEMES[theme]) / len(THEMES[theme]))
+
+
+def hands_for(themes: Sequence[str]) -> int:
+    """How many faults there are at a time, at most: of some servers there is but one at a time, so several themes need more hands."""
+    return HANDS.get(themes[0], 2) if len(themes) == 1 else max(len(themes) + 1, 2)

@@ -9,6 +9,7 @@ from chaos.campaign import AIM, AIMS, JOBS, Tally, plans
 from chaos.checks import Finding
 from chaos.faults import FAULTS
 from chaos.figures import Figures
+from chaos.injector import PAUSE_SECONDS
 from chaos.options import parse
 from chaos.themes import KINDS, THEMES, theme_for
 
@@ -45,6 +46,16 @@ def test_what_is_lacking_most_comes_first() -> None:
     options = parse(["--campaign", "--seed", "1"])
     themes = [next(plans(options, Tally(1, segments, figures))).theme for segments in range(200)]
     assert 0.7 < themes.count("network") / len(themes) < 0.95
+
+
+def test_a_campaign_breaks_three_things_at_a_time() -> None:
+    """The three that are lacking most, with a hand for each and one more."""
+    figures = reached()
+    figures.injected |= {"network": 10, "Redis": 20, "SIGKILL": 40, "Postgres": 299}
+    plans_made = [next(plans(parse(["--campaign", "--seed", "1"]), Tally(1, segments, figures))) for segments in range(20)]
+    [plan, *_] = [plan for plan in plans_made if plan.theme == "kills + network + redis"]
+    assert set(plan.faults) == {*THEMES["kills"], *THEMES["network"], *THEMES["redis"]}
+    assert (plan.hands, plan.pause) == (4, PAUSE_SECONDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
