@@ -135,7 +135,7 @@ async def _for_the_time_of(*deeds: Coroutine[Any, Any, None]) -> AsyncIterator[N
 
 async def _letters_twice(world: World) -> list[str]:
     """Jobs of which there are two letters of one death."""
-    letters = Counter([(letter.job_id, letter.attempts) async for letter in world.broker.dead() if letter.reason != UNKNOWN_JOB])
+    letters = Counter([(letter.job_id, letter.attempts) async for letter in world.broker.letters.all() if letter.reason != UNKNOWN_JOB])
     return [job_id for (job_id, _), count in letters.items() if count > 1]
 
 
@@ -192,7 +192,7 @@ async def _left(world: World) -> dict[str, Any]:
     found: dict[str, Any] = {f"{row[0]} jobs": row[1] for row in await fetch(OPEN)}
     depths = await world.broker.depths()
     found |= {f"entries in {name}": depth for name, depth in depths.items() if depth and name != "dlq"}
-    letters = [(letter.job_id, letter.attempts) async for letter in world.broker.dead()]
+    letters = [(letter.job_id, letter.attempts) async for letter in world.broker.letters.all()]
     failed = {row[0]: row[1] for row in await fetch("SELECT id::text, attempts FROM jobs WHERE status = 'FAILED'")}
     if sorted(letters) != sorted(failed.items()):
         found["letters"] = f"{len(letters)} in the DLQ stream, {len(failed)} jobs FAILED"

@@ -1,7 +1,8 @@
 """Brings back what waited for its time: retries, snoozes, scheduled jobs."""
 
 from shared import probe
-from shared.broker import CHUNK, Broker
+from shared.broker import Broker
+from shared.redis_client import CHUNK
 
 EVERY_SECONDS = 0.25
 

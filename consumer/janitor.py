@@ -27,7 +27,7 @@ class Janitor:
         """One round."""
         await self._dispatch.fold_counts()
         probe.reached("cleaning", self._retention_seconds)
-        while await self._dispatch.forget_finished(self._retention_seconds, self._broker.forget_dead):
+        while await self._dispatch.forget_finished(self._retention_seconds, self._broker.letters.forget):
             pass
         while await self._dispatch.forget_runs(self._retention_seconds):
             pass

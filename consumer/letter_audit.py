@@ -47,7 +47,7 @@ class LetterAudit:
         wanted = await self._dispatch.count_placed()
         if wanted is None:
             return
-        held = await self._broker.count_dead()
+        held = await self._broker.letters.count()
         self._rounds = self._rounds + 1 if held != wanted + self._strangers else 0
         if wanted and not held:
             await self._dispatch.unplace_all()
@@ -66,7 +66,7 @@ class LetterAudit:
     async def _unplace_missing(self) -> int:
         count = 0
         async for places in self._dispatch.placed():
-            if missing := await self._broker.missing_letters(places):
+            if missing := await self._broker.letters.missing(places):
                 await self._dispatch.unplace(missing)
                 count += len(missing)
         return count
@@ -74,7 +74,7 @@ class LetterAudit:
     async def _remove_strays(self) -> int:
         strangers, strays = 0, 0
         page: list[Placed] = []
-        async for letter in self._broker.dead():
+        async for letter in self._broker.letters.all():
             if letter.reason == UNKNOWN_JOB or parse_id(letter.job_id) is None:
                 strangers += 1
                 continue
@@ -88,5 +88,5 @@ class LetterAudit:
 
     async def _remove(self, page: Sequence[Placed]) -> int:
         strays = await self._dispatch.strays({letter.place: letter.job_id for letter in page})
-        await self._broker.forget_dead(strays)
+        await self._broker.letters.forget(strays)
         return len(strays)

@@ -36,7 +36,7 @@ class LostLetters:
     async def _note_places(self, after: str) -> str:
         """Note letters that are in the stream behind this place: a worker may have died after it had added one. Return the last place."""
         page: list[Placed] = []
-        async for letter in self._broker.dead(after):
+        async for letter in self._broker.letters.all(after):
             after = letter.place
             page.append(letter)
             if len(page) == PAGE:

@@ -13,10 +13,11 @@ from consumer.letter_audit import LetterAudit
 from consumer.lost_letters import LostLetters
 from consumer.triage import Triage
 from shared import metrics, probe
-from shared.broker import Broker, GroupMissingError
+from shared.broker import Broker
 from shared.dispatch_store import HORIZON_SECONDS, PAGE, DispatchStore
 from shared.lease_store import LeaseStore
 from shared.log import get_log
+from shared.redis_client import GroupMissingError
 
 log = get_log()
 

@@ -18,7 +18,7 @@ from consumer.resources import Resources
 from consumer.settler import AT_A_TIME, Settler
 from consumer.triage import Triage
 from consumer.worker import HANDLER_THREADS, Worker
-from shared.broker import TIMEOUT_SECONDS, Broker
+from shared.broker import Broker
 from shared.callback_store import CallbackStore
 from shared.catalog_store import publish
 from shared.database import BY_KEY, DURABLE, Database, Databases
@@ -33,6 +33,7 @@ from shared.models import Lease
 from shared.queue_store import QueueStore
 from shared.queues import EVERY_SECONDS as QUEUES_EVERY_SECONDS
 from shared.queues import Queues
+from shared.redis_client import TIMEOUT_SECONDS
 from shared.settings import Settings
 from shared.tick_store import IMPATIENT, TickStore
 

@@ -123,7 +123,7 @@ class Triage:
         probe.reached("buried", letters)
         placed = await self._dispatch.place_letters(added)
         if surplus := [letter.place for letter in added if letter.job_id not in placed]:
-            await self._broker.forget_dead(surplus)
+            await self._broker.letters.forget(surplus)
 
     async def _carry_out(self, verdict: Verdict, pile: list[Entry], seen: dict[str, Seen], own_lease: str) -> None:
         ids = {entry.job_id or "" for entry in pile}

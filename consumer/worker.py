@@ -21,11 +21,11 @@ from consumer.slots import Slots
 from consumer.suspects import Suspects
 from consumer.triage import Triage
 from shared import metrics, probe
-from shared.broker import GroupMissingError
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
 from shared.job_store import JobStore
 from shared.log import get_log
 from shared.models import Claimed, Entry, Lease
+from shared.redis_client import GroupMissingError
 from shared.settings import Settings
 
 log = get_log()

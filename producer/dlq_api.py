@@ -112,8 +112,8 @@ class DlqApi:
     async def _forget(self, places: Places) -> None:
         known = [place for place in places.values() if place]
         if unknown := {job_id for job_id, place in places.items() if not place}:  # added, but not noted yet
-            known += await self._broker.newest_places(unknown)
-        await self._broker.forget_dead(known)
+            known += await self._broker.letters.newest_places(unknown)
+        await self._broker.letters.forget(known)
 
 
 def _filter(letters: Letters) -> Filter:

@@ -236,7 +236,7 @@ class JobsApi:
 
     async def _forget_letter(self, job_id: str, entry_id: str | None) -> None:
         try:
-            await self._broker.forget_dead([entry_id] if entry_id else await self._broker.newest_places({job_id}))
+            await self._broker.letters.forget([entry_id] if entry_id else await self._broker.letters.newest_places({job_id}))
         except BrokerUnavailableError as error:
             log.warning("letter_not_removed", job_id=job_id, error=str(error))
 

@@ -3,50 +3,25 @@
 Many ids go in one script call instead of a pipeline of single commands: redis-py spends its time on packing and parsing.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from itertools import groupby
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
-from redis.asyncio import ConnectionPool, Redis, SSLConnection
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ResponseError
 
 from shared.errors import BrokerUnavailableError
 from shared.ids import parse_id
 from shared.keys import DEFAULT_QUEUE, PRIORITIES, Keys, lane_name, lanes_of, member, split_lane
-from shared.line import Line, PlainConnection, TlsConnection
+from shared.letter_stream import LetterStream
+from shared.line import Line
 from shared.models import Due, Entry, Letter, Placed, Portion
+from shared.redis_client import CHUNK, TIMEOUT_SECONDS, chunks, connect, translated
 
-T = TypeVar("T")
-
-CHUNK = 1000  # ids in one script call: Redis serves others in between
-NEWEST_CHUNKS = 5
-TIMEOUT_SECONDS = 5.0
 REAPER = "reaper"  # the consumer that takes over entries; one name for all reapers, so that no worker mistakes them for its own
-
-
 ALL_OF_DEFAULT = (Portion(DEFAULT_QUEUE, share=10**9, limit=10**9),)
-
-
-class GroupMissingError(BrokerUnavailableError):
-    """The stream or its consumer group is gone: Redis was emptied. `ensure_groups` makes them anew."""
-
-
-def connect(url: str, *, timeout: float = TIMEOUT_SECONDS) -> Any:
-    """Return a client that never retries by itself: redis-py's default re-sends an XADD after a time-out and so adds it twice."""
-    pool: Any = ConnectionPool.from_url(
-        url,
-        retry=Retry(NoBackoff(), 0),
-        socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, TIMEOUT_SECONDS),
-        protocol=2,
-    )
-    pool.connection_class = TlsConnection if issubclass(pool.connection_class, SSLConnection) else PlainConnection
-    return Redis.from_pool(pool)
 
 
 class Broker:
@@ -61,6 +36,7 @@ class Broker:
         self.lanes = lanes_of([DEFAULT_QUEUE])  # those that exist; whoever reads the table `queues` keeps it up to date
         self._group = group
         self.client = connect(url, timeout=timeout)
+        self.letters = LetterStream(self.client, keys.dlq)
         self._line = Line(self.client, timeout)
         self._scripts = {
             item.name.removesuffix(".lua"): self.client.register_script(item.read_text(encoding="utf-8"))
@@ -76,7 +52,7 @@ class Broker:
     async def publish(self, jobs: Iterable[tuple[str, str]]) -> None:
         """Add (lane, job id) to the streams."""
         for lane, group in groupby(sorted(jobs), itemgetter(0)):
-            for chunk in _chunks([job_id for _, job_id in group]):
+            for chunk in chunks([job_id for _, job_id in group]):
                 await self._run("publish", [self.keys.stream(lane)], ["".join(chunk)])
 
     async def take(
@@ -103,7 +79,7 @@ class Broker:
         Never cancel it: entries that were on their way would be stranded in the pending list.
         """
         names = {self.keys.stream(name): name for name in lanes}
-        with _translated():
+        with translated():
             reply = await self.client.xreadgroup(
                 self._group,
                 consumer,
@@ -118,7 +94,7 @@ class Broker:
         found = []
         for lane in self.lanes:
             stream = self.keys.stream(lane)
-            with _translated():
+            with translated():
                 pending = await self.client.xpending_range(
                     stream, self._group, "-", "+", CHUNK + len(known), consumer, idle=int(idle_seconds * 1000)
                 )
@@ -131,13 +107,13 @@ class Broker:
     async def ack(self, entries: Iterable[Entry]) -> None:
         """Acknowledge and delete entries whose jobs are settled."""
         for stream, group in self._by_stream(entries):
-            for chunk in _chunks([entry.entry_id for entry in group]):
+            for chunk in chunks([entry.entry_id for entry in group]):
                 await self._run("ack", [stream], [self._group, " ".join(chunk)])
 
     async def requeue(self, entries: Iterable[Entry]) -> None:
         """Put the jobs of these entries at the end of their streams, then drop the entries."""
         for stream, group in self._by_stream(entries):
-            for chunk in _chunks(group):
+            for chunk in chunks(group):
                 await self._run(
                     "requeue",
                     [stream],
@@ -151,12 +127,12 @@ class Broker:
     async def undelay(self, job_ids: Iterable[str]) -> None:
         """Take jobs out of the ZSET that need not wait any more."""
         members = [member(job_id, lane) for job_id in job_ids for lane in self.lanes]
-        with _translated():
+        with translated():
             await self.client.zrem(self.keys.delayed, *members)
 
     async def undelay_all(self) -> None:
         """Empty the ZSET."""
-        with _translated():
+        with translated():
             await self.client.unlink(self.keys.delayed)
 
     async def postpone(self, entries: Iterable[tuple[Entry, float]]) -> None:
@@ -170,65 +146,19 @@ class Broker:
         """Add dead letters to the DLQ, then drop the entries of their jobs. Return where they are."""
         found: list[Placed] = []
         for lane, group in groupby(sorted(letters, key=_entry_lane), _entry_lane):
-            for chunk in _chunks(list(group)):
+            for chunk in chunks(list(group)):
                 flat = [part for letter, entry in chunk for part in (*_letter_fields(letter), entry.entry_id if entry else "")]
                 placed = await self._run("bury", [self.keys.dlq, self.keys.stream(lane)], [self._group, *flat])
                 pairs = zip(chunk, placed, strict=True)
                 found += [Placed(place.decode(), letter.id, letter.attempts, letter.reason) for (letter, _), place in pairs]
         return found
 
-    async def missing_letters(self, places: Mapping[str, str]) -> dict[str, str]:
-        """Of these places, by job id, those that hold no letter of their job; after a loss another's may be at the very same place."""
-        async with self.client.pipeline(transaction=False) as pipe:
-            for place in places.values():
-                pipe.xrange(self.keys.dlq, place, place)
-            with _translated():
-                found = await pipe.execute()
-        held = {job_id for job_id, entries in zip(places, found, strict=True) for _, fields in entries if _text(fields, b"id") == job_id}
-        return {job_id: place for job_id, place in places.items() if job_id not in held}
-
-    async def count_dead(self) -> int:
-        """How many letters the DLQ stream holds."""
-        with _translated():
-            return int(await self.client.xlen(self.keys.dlq))
-
     async def run_id(self) -> str | None:
         """Which life of the server this is; None where it may not be asked."""
-        with _translated(), suppress(ResponseError):
+        with translated(), suppress(ResponseError):
             value: str | None = (await self.client.info("server")).get("run_id")
             return value
         return None
-
-    async def dead(self, after: str = "-") -> AsyncIterator[Placed]:
-        """Every letter in the DLQ stream: all, or those behind a place or from a time in ms on."""
-        last = f"({after}" if "-" in after[1:] else after
-        while True:
-            with _translated():
-                page = await self.client.xrange(self.keys.dlq, last, "+", count=CHUNK)
-            for place, fields in page:
-                yield Placed(place.decode(), _text(fields, b"id"), _number(fields.get(b"attempts")), _text(fields, b"reason"))
-            if len(page) < CHUNK:
-                return
-            last = f"({page[-1][0].decode()}"
-
-    async def newest_places(self, job_ids: Collection[str]) -> list[str]:
-        """Places of these jobs' letters among the newest few thousand: one whose place is not noted yet has only just been added."""
-        places: list[str] = []
-        last = "+"
-        for _ in range(NEWEST_CHUNKS):
-            with _translated():
-                page = await self.client.xrevrange(self.keys.dlq, last, "-", count=CHUNK)
-            places += [place.decode() for place, fields in page if _text(fields, b"id") in job_ids]
-            if len(page) < CHUNK or len(places) >= len(job_ids):
-                break
-            last = f"({page[-1][0].decode()}"
-        return places
-
-    async def forget_dead(self, places: Sequence[str]) -> None:
-        """Remove letters from the DLQ stream."""
-        with _translated():
-            for chunk in _chunks(places):
-                await self.client.xdel(self.keys.dlq, *chunk)
 
     async def promote(self, limit: int = CHUNK) -> tuple[int, float | None]:
         """Move what is due from the ZSET to the streams. Returns how many, and the seconds until the next one is due."""
@@ -239,7 +169,7 @@ class Broker:
 
     async def take_over(self, lane: str, idle_seconds: float, cursor: str) -> tuple[str, list[Entry]]:
         """Take entries that nobody acknowledged for so long from whoever has them. The cursor returned is where to go on, next pass too."""
-        with _translated():
+        with translated():
             reply = await self.client.xautoclaim(
                 self.keys.stream(lane), self._group, REAPER, int(idle_seconds * 1000), start_id=cursor, count=100
             )
@@ -263,7 +193,7 @@ class Broker:
         """Make the streams and their consumer groups where they are missing, at id 0: what is in the streams is delivered."""
         for lane in self.lanes:
             try:
-                with _translated():
+                with translated():
                     await self.client.xgroup_create(self.keys.stream(lane), self._group, id="0", mkstream=True)
             except BrokerUnavailableError as error:
                 if "BUSYGROUP" not in str(error):
@@ -273,7 +203,7 @@ class Broker:
         """Names of the consumers in any stream's group."""
         names = set()
         for lane in self.lanes:
-            with _translated():
+            with translated():
                 infos = await self.client.xinfo_consumers(self.keys.stream(lane), self._group)
             names |= {info["name"].decode() for info in infos}
         return names
@@ -285,36 +215,36 @@ class Broker:
 
     async def epoch(self) -> str | None:
         """Return the value that proves that Redis still holds what we put there."""
-        with _translated():
+        with translated():
             value = await self.client.get(self.keys.epoch)
         return value.decode() if value else None
 
     async def set_epoch(self, epoch: str) -> None:
         """Give Redis a new such value."""
-        with _translated():
+        with translated():
             await self.client.set(self.keys.epoch, epoch)
 
     async def time(self) -> float:
         """Redis's clock, in Unix seconds."""
-        with _translated():
+        with translated():
             seconds, micros = await self.client.time()
         return float(seconds + micros / 1e6)
 
     async def skew(self) -> float | None:
         """Return the skew that was noted; None if none was."""
-        with _translated():
+        with translated():
             value = await self.client.get(self.keys.skew)
         return float(value) if value else None
 
     async def set_skew(self, seconds: float) -> None:
         """Note it: what is in the ZSET is due by this clock."""
-        with _translated():
+        with translated():
             await self.client.set(self.keys.skew, f"{seconds:.3f}")
 
     async def depths(self) -> dict[str, int]:
         """Return the number of entries in the streams (by priority), `pending` among them, and in `delayed` and `dlq`."""
         by_lane = await self.lane_depths()
-        with _translated():
+        with translated():
             sums = dict.fromkeys(PRIORITIES, 0) | {
                 "delayed": await self.client.zcard(self.keys.delayed),
                 "dlq": await self.client.xlen(self.keys.dlq),
@@ -327,7 +257,7 @@ class Broker:
     async def lane_depths(self) -> dict[str, tuple[int, int]]:
         """Return for each lane the number of entries in its stream, and how many of them a worker has."""
         lanes = self.lanes
-        with _translated():
+        with translated():
             async with self.client.pipeline(transaction=False) as pipe:
                 for lane in lanes:
                     pipe.xlen(self.keys.stream(lane))
@@ -340,53 +270,30 @@ class Broker:
 
     async def command(self, *words: str | int) -> Any:
         """Return what Redis answers to any command: for tools and tests."""
-        with _translated():
+        with translated():
             return await self.client.execute_command(*words)
 
     async def ping(self) -> None:
         """Raise BrokerUnavailableError unless Redis answers."""
-        with _translated():
+        with translated():
             await self.client.ping()
 
     async def _run(self, script: str, keys: Sequence[str], args: Sequence[str | int]) -> Any:
         source = self._scripts[script]
-        with _translated():
+        with translated():
             try:
                 return await self._line.call("EVALSHA", source.sha, len(keys), *keys, *args)
             except NoScriptError:  # a server that has just started
                 return await self._line.call("EVAL", source.script, len(keys), *keys, *args)
 
     async def _postpone(self, stream: str, triples: Sequence[tuple[str, float, str]]) -> None:
-        for chunk in _chunks(triples):
+        for chunk in chunks(triples):
             flat = [part for name, due_in, entry_id in chunk for part in (name, f"{max(0.0, due_in):.6f}", entry_id)]
             await self._run("postpone", [self.keys.delayed, stream], [self._group, *flat])
 
     def _by_stream(self, entries: Iterable[Entry]) -> Iterator[tuple[str, list[Entry]]]:
         for lane, group in groupby(sorted(entries), itemgetter(0)):
             yield self.keys.stream(lane), list(group)
-
-
-# The second is how Redis 7.0 ends a read that waited when its stream went; Valkey 9 says NOGROUP there, too.
-_GROUP_IS_GONE = ("nogroup", "unblocked the stream key no longer exists", "no such key")
-
-
-@contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except ResponseError as error:
-        if any(sign in str(error).lower() for sign in _GROUP_IS_GONE):
-            raise GroupMissingError(f"Redis lost its consumer group: {error}") from error
-        raise BrokerUnavailableError(f"Redis refused: {error}") from error
-    except (RedisError, OSError, TimeoutError) as error:
-        raise BrokerUnavailableError(
-            f"Redis is unavailable: {str(error) or type(error).__name__}", "is it running, and is REDIS_URL right?"
-        ) from error
-
-
-def _chunks(items: Sequence[T]) -> Iterator[Sequence[T]]:
-    for start in range(0, len(items), CHUNK):
-        yield items[start : start + CHUNK]
 
 
 def _entries(lane: str, items: Iterable[Any]) -> list[Entry]:
@@ -412,11 +319,3 @@ def _pending(reply: Any) -> int:
 
 def _letter_fields(letter: Letter) -> tuple[str | int, ...]:
     return letter.id, letter.type, letter.reason, letter.error[:1000], letter.attempts, letter.dead_at.isoformat()
-
-
-def _text(fields: Mapping[bytes, bytes], name: bytes) -> str:
-    return fields.get(name, b"").decode("utf-8", "replace")
-
-
-def _number(raw: bytes | None) -> int:
-    return int(raw) if raw is not None and raw.isdigit() else 0

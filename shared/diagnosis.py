@@ -7,11 +7,11 @@ from typing import Any, NamedTuple, TypeVar
 
 from redis.exceptions import RedisError
 
-from shared.broker import connect
 from shared.database import Database
 from shared.errors import BrokerUnavailableError
 from shared.migrate import migrations
 from shared.queries import load
+from shared.redis_client import connect
 
 SQL = load("diagnosis")
 TIMEOUT_SECONDS = 5.0

@@ -14,8 +14,9 @@ from redis.exceptions import RedisError
 
 from shared import probe
 from shared.batch import Batcher
-from shared.broker import Broker, connect
+from shared.broker import Broker
 from shared.log import get_log
+from shared.redis_client import connect
 
 log = get_log()
 

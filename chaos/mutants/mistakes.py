@@ -10,11 +10,11 @@ import msgspec
 
 import consumer.handlers.webhook_deliver
 import consumer.runtime
-import shared.broker
 import shared.dlq_store
 import shared.job_store
 import shared.lease_store
 import shared.line
+import shared.redis_client
 from consumer.outcome import Bury
 from consumer.reader import Reader
 from consumer.reaper import Reaper
@@ -162,7 +162,7 @@ def group_at_the_end() -> None:
     async def ensure(self: Any) -> None:
         for lane in self.lanes:
             try:
-                with shared.broker._translated():
+                with shared.redis_client.translated():
                     await self.client.xgroup_create(self.keys.stream(lane), self._group, id="$", mkstream=True)
             except BrokerUnavailableError as error:
                 if "BUSYGROUP" not in str(error):

@@ -43,7 +43,7 @@ async def test_a_retried_job_leaves_the_dead_letter_queue(
     await eventually(lambda: _length(broker, 3))
     for job_id in (placed, unplaced):
         assert (await api.post(f"/jobs/{job_id}/retry")).status == 202
-    assert [letter.job_id async for letter in broker.dead()] == [stays]
+    assert [letter.job_id async for letter in broker.letters.all()] == [stays]
     assert [job["id"] for job in (await api.get("/jobs/dead")).json["jobs"]] == [stays]
     await eventually(lambda: _length(broker, 5))
 

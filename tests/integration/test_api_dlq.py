@@ -43,7 +43,7 @@ class Graveyard:
 
     async def in_stream(self) -> list[str]:
         """Ids of the jobs that have a letter in the DLQ stream."""
-        return sorted([letter.job_id async for letter in self.broker.dead()])
+        return sorted([letter.job_id async for letter in self.broker.letters.all()])
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ from consumer import lost_letters
 from consumer.letter_audit import ROUNDS
 from consumer.reconciler import Reconciler
 from consumer.triage import Triage
-from shared import broker as broker_module
-from shared import dispatch_store, probe
+from shared import dispatch_store, letter_stream, probe
 from shared.broker import Broker
 from shared.database import Database
 from shared.dispatch_store import DispatchStore
 from shared.job_store import JobStore
 from shared.jobs import Context
 from shared.lease_store import LeaseStore
+from shared.letter_stream import LetterStream
 from shared.lifecycle import Status
 from shared.models import Lease, Letter, Placed
 from shared.settings import Settings
@@ -42,7 +42,7 @@ class Desk:
 
     async def in_stream(self) -> list[tuple[str, str]]:
         """Return (job id, place) of every letter in the DLQ stream."""
-        return [(letter.job_id, letter.place) async for letter in self.broker.dead()]
+        return [(letter.job_id, letter.place) async for letter in self.broker.letters.all()]
 
 
 @pytest.fixture
@@ -86,11 +86,11 @@ async def test_a_rebuild_reads_no_letter_again_and_again(desk: Desk, monkeypatch
     read: list[str] = []
 
     async def dead(after: str = "-") -> AsyncIterator[Placed]:
-        async for letter in Broker.dead(desk.broker, after):
+        async for letter in LetterStream.all(desk.broker.letters, after):
             read.append(letter.place)
             yield letter
 
-    monkeypatch.setattr(desk.broker, "dead", dead)
+    monkeypatch.setattr(desk.broker.letters, "all", dead)
     await desk.broker.client.delete(*desk.broker.keys.all())
     await desk.reconciler.step()
     monkeypatch.undo()
@@ -100,13 +100,13 @@ async def test_a_rebuild_reads_no_letter_again_and_again(desk: Desk, monkeypatch
 
 async def test_a_letter_without_a_place_is_looked_for_among_the_newest(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """A replay does not read a stream of a hundred thousand letters: what is not noted yet was added a moment ago."""
-    monkeypatch.setattr(broker_module, "CHUNK", 3)
-    monkeypatch.setattr(broker_module, "NEWEST_CHUNKS", 2)
+    monkeypatch.setattr(letter_stream, "CHUNK", 3)
+    monkeypatch.setattr(letter_stream, "NEWEST_CHUNKS", 2)
     letters = await desk.dead(10)
     places = {letter.job_id: letter.place for letter in await desk.broker.bury([(letter, None) for letter in letters.values()])}
     oldest_first = sorted(places, key=lambda job_id: tuple(map(int, places[job_id].split("-"))))
     for job_ids, found in ((oldest_first[-1:], oldest_first[-1:]), (oldest_first[3:6], oldest_first[4:6]), (oldest_first[:1], [])):
-        assert sorted(await desk.broker.newest_places(set(job_ids))) == sorted(places[job_id] for job_id in found)
+        assert sorted(await desk.broker.letters.newest_places(set(job_ids))) == sorted(places[job_id] for job_id in found)
 
 
 async def test_a_letter_that_was_never_published_is(desk: Desk, database: Database) -> None:
@@ -188,7 +188,7 @@ async def test_who_adds_a_letter_late_takes_it_back(desk: Desk, database: Databa
     await desk.triage.bury([(letter, None) for letter in letters.values()])
     assert await desk.in_stream() == before == await table(database)
     [job] = await desk.jobs.replay([replayed])
-    await desk.broker.forget_dead([job.entry_id or ""])
+    await desk.broker.letters.forget([job.entry_id or ""])
     await desk.triage.bury([(letters[replayed], None)])
     assert await desk.in_stream() == await table(database)
 

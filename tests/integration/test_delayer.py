@@ -10,7 +10,7 @@ from msgspec import Raw
 from consumer.delayer import Delayer
 from consumer.reconciler import Reconciler
 from consumer.triage import Triage
-from shared.broker import CHUNK, Broker
+from shared.broker import Broker
 from shared.database import Database
 from shared.dispatch_store import DispatchStore
 from shared.ids import new_id
@@ -20,6 +20,7 @@ from shared.keys import PRIORITIES, member
 from shared.lease_store import LeaseStore
 from shared.lifecycle import Status
 from shared.models import Due, NewJob
+from shared.redis_client import CHUNK
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
 

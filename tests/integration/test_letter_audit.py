@@ -47,7 +47,7 @@ async def test_letters_that_are_lost_come_back(desk: Desk, database: Database, m
     await buried(desk, 8)
     before = await desk.in_stream()
     lost = [place for _, place in before[::2]]
-    await desk.broker.forget_dead(lost)
+    await desk.broker.letters.forget(lost)
     await rounds(desk)
     after = await desk.in_stream()
     assert sorted(job_id for job_id, _ in after) == sorted(job_id for job_id, _ in before)
@@ -77,7 +77,7 @@ async def test_letters_of_entries_that_nobody_knows_stay(desk: Desk) -> None:
     await desk.triage.sort_out([Entry("normal", place, None)])
     await desk.broker.client.xadd(desk.broker.keys.dlq, {"id": kept, "attempts": 1, "reason": "attempts_spent"})
     await rounds(desk)
-    assert [letter.reason async for letter in desk.broker.dead()] == ["attempts_spent", UNKNOWN_JOB]
+    assert [letter.reason async for letter in desk.broker.letters.all()] == ["attempts_spent", UNKNOWN_JOB]
 
 
 async def test_nothing_is_compared_while_the_counts_agree(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +101,7 @@ async def test_as_many_missing_as_too_many_are_noticed_when_the_server_is_anothe
     await rounds(desk, 1)
     await database.fetch("UPDATE jobs SET status = 'PENDING', finished_at = NULL WHERE id = $1", old)
     await database.fetch("DELETE FROM dead_letters WHERE job_id = $1", old)
-    await desk.broker.forget_dead([place for job_id, place in await desk.in_stream() if job_id == new])
+    await desk.broker.letters.forget([place for job_id, place in await desk.in_stream() if job_id == new])
     await rounds(desk, 2 * ROUNDS)
     assert [job_id for job_id, _ in await desk.in_stream()] == [old]
     await database.fetch("UPDATE epochs SET run_id = 'an earlier life'")
@@ -129,4 +129,4 @@ async def test_what_is_no_letter_at_all_is_left_alone(desk: Desk, monkeypatch: p
     await desk.broker.client.xadd(desk.broker.keys.dlq, {"id": "no id"})
     await rounds(desk, 3 * ROUNDS)
     assert compared == [1]
-    assert await desk.broker.count_dead() == 2
+    assert await desk.broker.letters.count() == 2

@@ -7,10 +7,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from chaos.proxy import Proxy, proxied
-from shared.broker import Broker, GroupMissingError
+from shared.broker import Broker
 from shared.errors import BrokerUnavailableError
 from shared.ids import new_id
 from shared.keys import Keys
+from shared.redis_client import GroupMissingError
 from shared.settings import Settings
 from tests.support.eventually import eventually
 

@@ -307,7 +307,7 @@ class Stack:
     async def _nothing_left(self) -> bool:
         with _away_is_not_yet():
             depths = await self.broker.depths()
-            letters = {letter.job_id: letter.attempts async for letter in self.broker.dead()}
+            letters = {letter.job_id: letter.attempts async for letter in self.broker.letters.all()}
             failed = await self.database.fetch("SELECT id::text, attempts FROM jobs WHERE status = 'FAILED'")
             live = {row[0] for row in await self.database.fetch("SELECT worker FROM leases WHERE dead_at IS NULL")}
             ghosts = await self.broker.consumers() - live - {REAPER}
