@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from consumer.attempt import CANCELLED, DRAINING, FENCED, TIMED_OUT, Attempt, run_handler
 from consumer.context import JobContext, Shared
 from consumer.every import pause_until
-from consumer.outcome import Abort, Outcome, decide
+from consumer.outcome import Abort, HandBack, Outcome, decide
 from consumer.processes.pool import ProcessPool
 from consumer.reader import Reader
 from consumer.registry import Registry
@@ -219,7 +219,7 @@ class Worker:
 
     async def _attempt(self, attempt: Attempt) -> None:
         if not self._holds_lease():  # we were frozen since the claim: it may be running elsewhere, or done
-            self._end(attempt, Abort())
+            self._end(attempt, HandBack())
             return
         probe.reached("started", attempt)
         ending = await run_handler(attempt, self._threads, self._processes)

@@ -4,8 +4,10 @@ import asyncio
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from msgspec import Raw
 
+from consumer.heartbeat import Heartbeat
 from shared import probe
 from shared.database import Database
 from shared.ids import new_id
@@ -143,3 +145,16 @@ async def test_a_claim_that_is_answered_after_the_lease_was_lost_starts_nothing(
 async def _someone_waits(stage: Stage) -> bool:
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     return bool(await stage.database.fetch_value(query))
+
+
+async def test_who_may_have_lost_its_lease_begins_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was frozen between claim and start, or its beats do not get through: nobody knows yet who runs the job. It is handed back."""
+    silent = [True, True, True]
+    monkeypatch.setattr(Heartbeat, "holds_lease", lambda _: not (silent and silent.pop()))
+    job_id = await stage.submit("quick")
+    with probe.watch("started") as started:
+        await stage.start({"quick": quick})
+        row = await stage.reaches(job_id, Status.COMPLETED)
+    assert [attempt.job.attempt for attempt in started] == [4]
+    assert await stage.history(job_id) == ["handed_back"] * 3
+    assert (row["failures"], row["crashes"]) == (0, 0)
