@@ -9,7 +9,7 @@ from typing import Self
 
 import msgspec
 
-from chaos.checks import Finding
+from chaos.checks import INVARIANTS, Finding
 from chaos.figures import Figures
 from chaos.injector import PAUSE_SECONDS
 from chaos.options import Options
@@ -126,7 +126,9 @@ def _deficits(figures: Figures) -> dict[str, float]:
 
 
 def _reached(figures: Figures) -> bool:
-    return figures.accepted >= JOBS and all(share <= 0 for share in _deficits(figures).values())
+    """Jobs, faults, and a case at least of each invariant: what was never looked at was not shown."""
+    enough = figures.accepted >= JOBS and all(share <= 0 for share in _deficits(figures).values())
+    return enough and all(figures.judged.get(known.name) for known in INVARIANTS)
 
 
 def _line(number: int, plan: Plan, outcome: Outcome) -> str:

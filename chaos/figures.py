@@ -23,6 +23,7 @@ class Figures:
     injected: dict[str, int] = field(default_factory=dict)  # by kind
     by_fault: dict[str, int] = field(default_factory=dict)
     recovery: dict[str, list[float]] = field(default_factory=dict)  # by fault
+    judged: dict[str, int] = field(default_factory=dict)  # by invariant, how many cases were looked at
 
     def add(self, other: "Figures") -> None:
         """Add another segment's."""
@@ -30,6 +31,7 @@ class Figures:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.injected = dict(Counter(self.injected) + Counter(other.injected))
         self.by_fault = dict(Counter(self.by_fault) + Counter(other.by_fault))
+        self.judged = {name: self.judged.get(name, 0) + other.judged.get(name, 0) for name in self.judged | other.judged}
         for fault, seconds in other.recovery.items():
             self.recovery.setdefault(fault, []).extend(seconds)
 

@@ -1,13 +1,15 @@
 """What a run came to, as a table and as JSON."""
 
 import statistics
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
 from chaos.campaign import Tally
+from chaos.checks import INVARIANTS
 
 
 def write_report(tally: Tally, folder: Path) -> None:
@@ -33,6 +35,9 @@ def markdown(tally: Tally) -> str:
             "| kind | struck |\n|---|---|",
             *kinds,
             "",
+            "| invariant | cases | spoke against it |\n|---|---|---|",
+            *(f"| {name} | {cases:,} | {against} |" for name, cases, against in _judged(tally)),
+            "",
             "| fault | struck | recovery p50, s | p99, s | max, s |\n|---|---|---|---|---|",
             *faults,
             "",
@@ -57,9 +62,19 @@ def print_report(tally: Tally) -> None:
         f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again as a lease was "
         f"lost ({figures.allowed} leases of running jobs were)"
     )
+    for name, cases, _ in _judged(tally):
+        if not cases:
+            console.print(f"invariant {name}: there was no case of it")
     console.print("Every invariant held." if not tally.findings else f"{len(tally.findings)} findings:")
     for number, finding in tally.findings:
         console.print(f"segment {number}, invariant {finding.number}: {finding.sentence}\n    {finding.what}")
+
+
+def _judged(tally: Tally) -> Iterator[tuple[str, int, int]]:
+    """By invariant how many cases there were and how many findings."""
+    against = Counter(f"{finding.number}: {finding.sentence}" for _, finding in tally.findings)
+    for known in sorted(INVARIANTS, key=lambda known: known.number):
+        yield known.name, tally.figures.judged.get(known.name, 0), against[known.name]
 
 
 def _told(seconds: Sequence[float]) -> list[str]:

@@ -5,14 +5,14 @@ import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import aiohttp
 
-from chaos.checks import Finding, check
+from chaos.checks import Finding, judge
 from chaos.errors import ChaosError
 from chaos.figures import Figures, figures_of
 from chaos.history import History, pid_of, read_database, read_journal, read_recording
@@ -85,7 +85,8 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
             history.logged = _unforeseen(world)
     read_journal(history, folder / "journal.jsonl")
     read_recording(history, folder / "recording.jsonl")
-    return Outcome(check(history), figures_of(history), missed, history)
+    findings, judged = judge(history)
+    return Outcome(findings, replace(figures_of(history), judged=judged), missed, history)
 
 
 def _dice(plan: Plan, part: str) -> Random:

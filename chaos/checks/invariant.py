@@ -1,11 +1,13 @@
 """How an invariant is written down."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chaos.history import History
 
-Check = Callable[[History], Iterator[str]]
+Check = Callable[[History], Iterator[str]]  # of each case that it looked at: what speaks against it, or nothing
+HELD = ""
 SHOWN = 20  # findings of one invariant that are kept; the rest is counted
 
 
@@ -16,6 +18,11 @@ class Invariant:
     number: int
     sentence: str
     check: Check
+
+    @property
+    def name(self) -> str:
+        """Number and sentence."""
+        return f"{self.number}: {self.sentence}"
 
 
 @dataclass(frozen=True)
@@ -42,10 +49,18 @@ def invariant(number: int, sentence: str) -> Callable[[Check], Check]:
 
 def check(history: History) -> list[Finding]:
     """Return everything that speaks against any of them."""
+    return judge(history)[0]
+
+
+def judge(history: History) -> tuple[list[Finding], dict[str, int]]:
+    """Return everything that speaks against any of them, and how many cases there were of each, by its number and sentence."""
     findings = []
+    judged: Counter[str] = Counter()
     for known in sorted(INVARIANTS, key=lambda item: item.number):
-        found = list(known.check(history))
+        cases = list(known.check(history))
+        found = [what for what in cases if what != HELD]
+        judged[known.name] += len(cases)
         findings += [Finding(known.number, known.sentence, what) for what in found[:SHOWN]]
         if len(found) > SHOWN:
             findings.append(Finding(known.number, known.sentence, f"and {len(found) - SHOWN} more"))
-    return findings
+    return findings, dict(judged)

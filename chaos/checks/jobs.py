@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from chaos.checks.invariant import invariant
+from chaos.checks.invariant import HELD, invariant
 from chaos.history import History, Moved, Row
 from shared.lifecycle import MOVES, TERMINAL, Status
 
@@ -19,8 +19,7 @@ def nothing_is_lost(history: History) -> Iterator[str]:
     for job in sorted(history.accepted - history.rows.keys()):
         yield f"{job}: accepted, and there is no row"
     for row in history.rows.values():
-        if row.status not in TERMINAL:
-            yield f"{row.id}: {row.status} ({row.type}, {row.attempts} attempts)"
+        yield HELD if row.status in TERMINAL else f"{row.id}: {row.status} ({row.type}, {row.attempts} attempts)"
 
 
 @invariant(2, "no job that nobody sent")
@@ -29,8 +28,7 @@ def nothing_is_made_up(history: History) -> Iterator[str]:
     sent = {number for request in history.requests for number in request.numbers}
     rows = [row for row in history.rows.values() if row.ours and not row.payload.get("schedule")]
     for row in rows:
-        if row.payload["n"] not in sent:
-            yield f"{row.id}: has the number {row.payload['n']}, which nobody sent"
+        yield HELD if row.payload["n"] in sent else f"{row.id}: has the number {row.payload['n']}, which nobody sent"
     for number, count in Counter(row.payload["n"] for row in rows).items():
         if count > 1:
             yield f"number {number} is {count} jobs"
@@ -42,6 +40,7 @@ def completed_is_true(history: History) -> Iterator[str]:
     for row in history.rows.values():
         if row.status != Status.COMPLETED:
             continue
+        yield HELD
         ended = {(run.attempt, run.worker) for run in history.runs[row.id] if run.how == "returned"}
         if (row.attempts, row.worker) not in ended:
             yield f"{row.id}: completed by {row.worker} as attempt {row.attempts}, which did not end well there"
@@ -54,6 +53,7 @@ def success_stays(history: History) -> Iterator[str]:
     """The worker gives the entry away when PostgreSQL has said that it is on disk: from then on there is no way back."""
     for job, at in history.settled.items():
         row = history.rows.get(job)
+        yield HELD
         if row is not None and row.status != Status.COMPLETED:
             yield f"{job}: was said to be on disk as COMPLETED, and is {row.status}"
         if any(run.began > at and not history.woke_to_begin(run) for run in history.runs[job]):
@@ -64,6 +64,7 @@ def success_stays(history: History) -> Iterator[str]:
 def moves_are_legal(history: History) -> Iterator[str]:
     """Against the table of shared/lifecycle.py."""
     for job, moves in history.moves.items():
+        yield HELD
         yield from _illegal(job, moves)
         ends = sum(move.went_to in TERMINAL for move in moves)
         replays = sum(move.came_from in TERMINAL for move in moves)
@@ -90,8 +91,9 @@ def attempts_rise(history: History) -> Iterator[str]:
         for move in moves:
             risen = (move.after or 0) - (move.before or 0)
             claimed = move.went_to == Status.PROCESSING and move.came_from != Status.PROCESSING
-            if move.came_from is not None and move.went_to is not None and risen != int(claimed):
-                yield f"{job}: attempt {move.before} became {move.after} on the way from {move.came_from} to {move.went_to}"
+            if move.came_from is not None and move.went_to is not None:
+                wrong = f"{job}: attempt {move.before} became {move.after} on the way from {move.came_from} to {move.went_to}"
+                yield HELD if risen == int(claimed) else wrong
 
 
 @invariant(9, "one idempotency key, one job")
@@ -102,8 +104,7 @@ def one_key_one_job(history: History) -> Iterator[str]:
         if row.key:
             by_key[row.key].append(row)
     for key, rows in by_key.items():
-        if len(rows) > 1:
-            yield f"key {key} is {len(rows)} jobs"
+        yield HELD if len(rows) == 1 else f"key {key} is {len(rows)} jobs"
     yield from _told_apart(history)
 
 
@@ -121,10 +122,11 @@ def _told_apart(history: History) -> Iterator[str]:
 def ends_have_reasons(history: History) -> Iterator[str]:
     """Of our own jobs, which fail as they were asked to."""
     for row in history.rows.values():
-        if row.ours and row.status == Status.FAILED and not _deserved(history, row):
-            yield f"{row.id}: FAILED ({row.reason}) after {row.failures} failures of {row.max_attempts} and {row.crashes} crashes"
-        if row.ours and row.status == Status.CANCELLED and row.id not in history.cancels:
-            yield f"{row.id}: CANCELLED ({row.reason}), which nobody asked for"
+        if row.ours and row.status == Status.FAILED:
+            why = f"{row.id}: FAILED ({row.reason}) after {row.failures} failures of {row.max_attempts} and {row.crashes} crashes"
+            yield HELD if _deserved(history, row) else why
+        if row.ours and row.status == Status.CANCELLED:
+            yield HELD if row.id in history.cancels else f"{row.id}: CANCELLED ({row.reason}), which nobody asked for"
     first = min(history.replays, default=float("inf"))
     for job, moves in history.moves.items():
         for move in moves:
@@ -155,5 +157,6 @@ def settles_are_of_their_attempts(history: History) -> Iterator[str]:
             worker = history.leases.get(move.lease or "")
             if move.came_from != Status.PROCESSING or move.went_to not in SETTLED or move.before in given_up or worker is None:
                 continue
-            if ended.get((move.before or 0, worker), float("inf")) > move.t + RECORDED_SECONDS:
-                yield f"{job}: {move.came_from} to {move.went_to} as attempt {move.before} of {worker}, which has not ended there"
+            stale = ended.get((move.before or 0, worker), float("inf")) > move.t + RECORDED_SECONDS
+            what = f"{job}: {move.came_from} to {move.went_to} as attempt {move.before} of {worker}, which has not ended there"
+            yield what if stale else HELD

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from chaos.checks.invariant import invariant
+from chaos.checks.invariant import HELD, invariant
 from chaos.faults.fault import EVERYONE
 from chaos.history import CALM_SECONDS, History, Moved, Row, Run, Strike, Tried
 from shared.lifecycle import TERMINAL, Status
@@ -34,8 +34,7 @@ def executions_are_bounded(history: History) -> Iterator[str]:
         first, last = runs[0].began, runs[-1].began
         forgotten = sum(strike.covers(first, last, CALM_SECONDS) for strike in _crashes(history))
         allowed = 1 + len(history.tried[job]) + forgotten
-        if len(runs) > allowed:
-            yield f"{job}: ran {len(runs)} times, {allowed} are explained"
+        yield HELD if len(runs) <= allowed else f"{job}: ran {len(runs)} times, {allowed} are explained"
         for tried in history.tried[job]:
             if tried.outcome == "lost" and not _explained(history, tried):
                 yield f"{job}: attempt {tried.attempt} of {tried.worker} was lost, and no fault explains that"
@@ -67,8 +66,8 @@ def nobody_gives_up(history: History) -> Iterator[str]:
     """Other than by a signal of ours, by a handler that was asked to, or drained; and a drain comes to its end."""
     by_handlers = any(strike.fault.startswith("handler.") for strike in history.strikes)
     for pid, (_, code) in history.deaths.items():
-        if code not in PLAIN_EXITS and not (by_handlers and code in HANDLERS_EXITS):
-            yield f"process {pid} ended with {code}"
+        allowed = code in PLAIN_EXITS or (by_handlers and code in HANDLERS_EXITS)
+        yield HELD if allowed else f"process {pid} ended with {code}"
     for at, name, seconds in history.hung:
         if not any(strike.kind not in HARMLESS and strike.covers(at - seconds, at) for strike in history.strikes):
             yield f"{name} was told to end and did not within {seconds:g} s"
@@ -84,6 +83,7 @@ def no_overlap(history: History) -> Iterator[str]:
             continue  # it was abandoned, and runs on until its process ends
         given_up = {(tried.attempt, tried.worker): tried.ended for tried in history.tried[job] if tried.outcome in GIVEN_UP}
         for first, second in pairwise(sorted(runs, key=lambda run: run.began)):
+            yield HELD
             end = _end(history, first)
             lost_at = given_up.get((first.attempt, first.worker), float("inf"))
             if second.began >= min(end, lost_at - EARLY_SECONDS) or history.woke_to_begin(second):
@@ -97,13 +97,32 @@ def _end(history: History, run: Run) -> float:
     return min(run.ended if run.ended is not None else float("inf"), died)
 
 
-@invariant(8, "a retry comes after 2, 4, 8 s, and at most one second later")
-def retries_keep_time(history: History) -> Iterator[str]:
-    """From the end of the handler to its next start.
+@invariant(8, "a retry comes after 2, 4, 8 s")
+def retries_wait(history: History) -> Iterator[str]:
+    """From the end of the handler to its next start."""
+    for job, first, second, wanted in _retries(history):
+        gap = second.began - (first.ended or 0)
+        soon = f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, {wanted:g} s wanted"
+        yield HELD if gap >= wanted - EARLY_SECONDS else soon
 
-    The upper bound holds where nothing is broken and new jobs do not wait either, for jobs that stand in no line.
-    """
+
+@invariant(8, "and at most one second later")
+def retries_come(history: History) -> Iterator[str]:
+    """Where nothing is broken and new jobs do not wait either, for jobs that stand in no line."""
     waits = _waits(history)
+    for job, first, second, wanted in _retries(history):
+        ended = first.ended or 0
+        due = ended + wanted + TARDY_SECONDS
+        if history.rows[job].in_line or _may_be_late(history, waits, ended, min(second.began, due)):
+            continue
+        late = second.began > due and not _may_be_late(history, waits, ended, second.began)
+        gap = second.began - ended
+        why = f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, with nothing broken ({wanted:g} s wanted)"
+        yield why if late else HELD
+
+
+def _retries(history: History) -> Iterator[tuple[str, Run, Run, float]]:
+    """Yield job, the run that failed, the next one, and how many seconds should be between them."""
     for job, runs in history.runs.items():
         row = history.rows.get(job)
         if row is None or not row.ours:
@@ -111,13 +130,8 @@ def retries_keep_time(history: History) -> Iterator[str]:
         by_attempt = {run.attempt: run for run in runs}
         for number, attempt in _retried(history.moves[job]):
             first, second = by_attempt.get(attempt), by_attempt.get(attempt + 1)
-            if first is None or second is None or first.ended is None:
-                continue
-            wanted, gap = BACKOFF_SECONDS * 2**number, second.began - first.ended
-            if gap < wanted - EARLY_SECONDS:
-                yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, {wanted:g} s too soon"
-            elif gap > wanted + TARDY_SECONDS and not row.in_line and not _may_be_late(history, waits, first.ended, second.began):
-                yield f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, with nothing broken ({wanted:g} s wanted)"
+            if first is not None and second is not None and first.ended is not None:
+                yield job, first, second, BACKOFF_SECONDS * 2**number
 
 
 def _may_be_late(history: History, waits: Sequence[tuple[float, float]], since: float, until: float) -> bool:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from chaos.checks.invariant import invariant
+from chaos.checks.invariant import HELD, invariant
 from chaos.history import CALM_SECONDS, History, pid_of
 
 CRASH_SECONDS = 2.0  # over the lease: 12 s by default
@@ -22,8 +22,10 @@ def crashes_are_short(history: History) -> Iterator[str]:
             again = min((run.began for run in history.runs[job] if run.attempt > tried.attempt), default=None)
             if tried.outcome != "lost" or code != KILLED or again is None:
                 continue
-            if again - died > history.lease_seconds + CRASH_SECONDS and _was_seen(history, tried.pid, died, again):
-                yield f"{job}: ran again {again - died:.1f} s after the death of its worker"
+            limit = history.lease_seconds + CRASH_SECONDS
+            if _was_seen(history, tried.pid, died, died + min(again - died, limit)):
+                late = again - died > limit and _was_seen(history, tried.pid, died, again)
+                yield f"{job}: ran again {again - died:.1f} s after the death of its worker" if late else HELD
 
 
 def _was_seen(history: History, dead: int, died: float, again: float) -> bool:
@@ -47,8 +49,9 @@ def ghosts_go(history: History) -> Iterator[str]:
         stays = [at for at, members in history.groups if at > died and not any(pid_of(name) == pid for name in members)]
         was_there = any(pid_of(name) == pid for at, members in history.groups if at <= died + limit for name in members)
         gone = min(stays, default=None)
-        if code == KILLED and was_there and gone and gone - died > limit and _was_seen(history, pid, died, died + limit):
-            yield f"process {pid}: was still a consumer of the group {limit:g} s after its death, and left {gone - died:.1f} s after it"
+        if code == KILLED and was_there and gone and _was_seen(history, pid, died, died + limit):
+            stayed = f"process {pid}: was still a consumer of the group {limit:g} s after its death, and left {gone - died:.1f} s after it"
+            yield stayed if gone - died > limit else HELD
 
 
 @invariant(14, "where nothing is broken a job starts within 2 s")
@@ -60,5 +63,6 @@ def nothing_waits(history: History) -> Iterator[str]:
             if not runs or not moves or moves[0].went_to != "PENDING":
                 continue
             began = min(run.began for run in runs)
-            if began - request.answered > PROMPT_SECONDS and not history.troubled(request.sent, began):
-                yield f"{job}: began {began - request.answered:.1f} s after it was accepted, with nothing broken"
+            if not history.troubled(request.sent, min(began, request.answered + PROMPT_SECONDS)):
+                late = began - request.answered > PROMPT_SECONDS and not history.troubled(request.sent, began)
+                yield f"{job}: began {began - request.answered:.1f} s after it was accepted, with nothing broken" if late else HELD

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from chaos.checks.invariant import invariant
+from chaos.checks.invariant import HELD, invariant
 from chaos.history import History, Request, Strike
 
 LEAST_SECONDS = 1.0  # an outage has to last so long to judge what was answered during it
 SETTLED_SECONDS = 0.3  # requests that were under way when it began
+LEAST_SENT = 10
 SHARE = 0.9
 HELD_UP = ("freeze", "black_hole", "lock")  # in the names of faults
 
@@ -14,6 +15,7 @@ HELD_UP = ("freeze", "black_hole", "lock")  # in the names of faults
 @invariant(10, "at rest streams, pending lists and ZSET are empty, consumers are alive, and the DLQ stream equals the FAILED rows")
 def nothing_is_left(history: History) -> Iterator[str]:
     """As it was found when all jobs were over."""
+    yield HELD
     for name, value in history.left.items():
         yield f"{name}: {value}"
 
@@ -22,6 +24,7 @@ def nothing_is_left(history: History) -> Iterator[str]:
 def letters_are_added_once(history: History) -> Iterator[str]:
     """The reconciler would take the second away again, some seconds later."""
     if not any(strike.fault.startswith("redis.") or any(word in strike.fault for word in HELD_UP) for strike in history.strikes):
+        yield HELD
         for job in history.letters_twice:
             yield f"{job}: has two letters of one death"
 
@@ -32,8 +35,9 @@ def redis_is_not_needed(history: History) -> Iterator[str]:
     for strike in _outages(history, "redis"):
         sent = [request for request in history.requests if _within(request, strike) and request.answered - request.sent > 0]
         took = [request for request in sent if request.status in {200, 202}]
-        if len(sent) >= 10 and len(took) < SHARE * len(sent):
-            yield f"{strike.fault} ({strike.detail}): {len(took)} of {len(sent)} submissions were accepted"
+        if len(sent) >= LEAST_SENT:
+            enough = len(took) >= SHARE * len(sent)
+            yield HELD if enough else f"{strike.fault} ({strike.detail}): {len(took)} of {len(sent)} submissions were accepted"
 
 
 @invariant(11, "PostgreSQL away: no 2xx")
@@ -41,8 +45,9 @@ def postgres_is_needed(history: History) -> Iterator[str]:
     """What cannot be committed is not accepted."""
     for strike in _outages(history, "postgres", alone=False):
         for request in history.requests:
-            if _within(request, strike) and request.answered < (strike.healed or 0) and request.status in {200, 202}:
-                yield f"{strike.fault}: {len(request.ids)} jobs were accepted while it was away"
+            if _within(request, strike) and request.answered < (strike.healed or 0):
+                refused = request.status not in {200, 202}
+                yield HELD if refused else f"{strike.fault}: {len(request.ids)} jobs were accepted while it was away"
 
 
 def _outages(history: History, store: str, *, alone: bool = True) -> Iterator[Strike]:

@@ -6,7 +6,7 @@ from random import Random
 import pytest
 
 from chaos.campaign import AIM, AIMS, JOBS, Tally, plans
-from chaos.checks import Finding
+from chaos.checks import INVARIANTS, Finding
 from chaos.faults import FAULTS
 from chaos.figures import Figures
 from chaos.injector import PAUSE_SECONDS
@@ -16,7 +16,8 @@ from chaos.themes import KINDS, THEMES, theme_for
 
 def reached() -> Figures:
     """All that a campaign aims at."""
-    return Figures(accepted=JOBS, injected={kind: AIMS.get(kind, AIM) for kind in KINDS})
+    injected = {kind: AIMS.get(kind, AIM) for kind in KINDS}
+    return Figures(accepted=JOBS, injected=injected, judged={known.name: 1 for known in INVARIANTS})
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
@@ -32,7 +33,8 @@ def test_a_campaign_ends_when_all_is_reached() -> None:
     """And not one job, nor one fault before."""
     options = parse(["--campaign", "--seed", "1"])
     assert list(plans(options, Tally(1, figures=reached()))) == []
-    for lacking in ({"accepted": JOBS - 1}, {"injected": reached().injected | {"SIGKILL": AIMS["SIGKILL"] - 1}}):
+    kills, late = {"SIGKILL": AIMS["SIGKILL"] - 1}, {"8: and at most one second later": 0}
+    for lacking in ({"accepted": JOBS - 1}, {"injected": reached().injected | kills}, {"judged": reached().judged | late}):
         figures = reached()
         for name, value in lacking.items():
             setattr(figures, name, value)

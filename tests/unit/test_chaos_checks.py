@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chaos.checks import INVARIANTS, check
+from chaos.checks import INVARIANTS, check, judge
 from chaos.faults import EVERYONE
 from chaos.history import History, Moved, Request, Row, Run, Strike, Tried, pid_of
 
@@ -359,6 +359,16 @@ def test_webhooks_have_to_arrive_with_one_id() -> None:
     assert check(history) == []
     history.hooks[JOB].append({"id": "w2", "answer": 204})
     assert {finding.number for finding in check(history)} == {12}
+
+
+@pytest.mark.parametrize("history", [sound, taken_over, retried])
+def test_cases_are_counted(history: Callable[[], History]) -> None:
+    """A retry that may be late for a reason is no case of its being in time; a job is one of its not being lost."""
+    _, judged = judge(history())
+    assert judged["1: every job that was answered 2xx is in a terminal state in the end"] == 1
+    assert judged["8: a retry comes after 2, 4, 8 s"] == judged["8: and at most one second later"] == (history is retried)
+    assert judged["13: the jobs of a killed consumer run again within the lease and 2 s"] == (history is taken_over)
+    assert judged["14: where nothing is broken a job starts within 2 s"] == 1
 
 
 def test_every_invariant_is_broken_by_some_test() -> None:
