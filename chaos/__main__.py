@@ -2,12 +2,15 @@
 
 import asyncio
 import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
+from typing import Any
 
 from chaos import campaign
+from chaos.campaign import Tally
 from chaos.errors import ChaosError
 from chaos.options import Options, parse
 from chaos.report import print_report, write_report
@@ -15,31 +18,48 @@ from chaos.segment import Outcome, Plan
 from chaos.timeline import page, section
 from shared.errors import ConfigError, EmbeddedUnavailableError
 
-OK, BROKEN, UNAVAILABLE = 0, 1, 69
+OK, BROKEN, UNAVAILABLE, STOPPED = 0, 1, 69, 130
 MOST_SECTIONS = 20  # of the timeline: the last segments
 
 
 def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
-    """Run; 0 when every invariant held, 1 when not, 69 when the service does not come up."""
+    """Run; 0 when every invariant held, 1 when not, 69 when the service does not come up, 130 when it was told to end before."""
     options = parse(words)
     print(f"seed {options.seed}", flush=True)
     sections: list[str] = []
+    tally = campaign.begun(options)
 
     def after(number: int, plan: Plan, outcome: Outcome) -> None:
         sections[:] = [*sections[1 - MOST_SECTIONS :], section(number, plan, outcome)]
         _keep(options, number, outcome)
 
+    ended = _run(options, tally, after)
+    if ended != UNAVAILABLE:
+        write_report(tally, options.output)
+        (options.output / "timeline.html").write_text(page(tally, sections), encoding="utf-8")
+        print_report(tally)
+    return BROKEN if ended == OK and tally.findings else ended
+
+
+def _run(options: Options, tally: Tally, after: Callable[[int, Plan, Outcome], None]) -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)  # PostgreSQL runs as another account when we are root
         try:
-            tally = asyncio.run(campaign.run(options, Path(folder), _say, after))
+            asyncio.run(_until_stopped(campaign.run(options, tally, Path(folder), _say, after)))
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            print("chaos: stopped in the middle of a segment, which does not count", file=sys.stderr)
+            return STOPPED
         except (ChaosError, ConfigError, EmbeddedUnavailableError) as error:
             print(f"chaos: {error}", file=sys.stderr)
             return UNAVAILABLE
-    write_report(tally, options.output)
-    (options.output / "timeline.html").write_text(page(tally, sections), encoding="utf-8")
-    print_report(tally)
-    return BROKEN if tally.findings else OK
+    return OK
+
+
+async def _until_stopped(running: Coroutine[Any, Any, None]) -> None:
+    """Let it clean up after itself when we are told to end: it has servers that are frozen, and file systems of its own."""
+    task = asyncio.ensure_future(running)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await task
 
 
 def _say(line: str) -> None:

@@ -57,9 +57,8 @@ class Tally:
         return msgspec.json.decode(text, type=cls)
 
 
-async def run(options: Options, folder: Path, say: Say, after: Callable[[int, Plan, Outcome], None]) -> Tally:
-    """Run segments; `after(number, plan, outcome)` hears of each. `folder` is for the servers' data."""
-    tally = _begun(options)
+async def run(options: Options, tally: Tally, folder: Path, say: Say, after: Callable[[int, Plan, Outcome], None]) -> None:
+    """Run segments, and add each to `tally`; `after(number, plan, outcome)` hears of it. `folder` is for the servers' data."""
     until = time.monotonic() + options.seconds
     servers = Servers(folder)
     servers.start()
@@ -78,10 +77,10 @@ async def run(options: Options, folder: Path, say: Say, after: Callable[[int, Pl
                 break
     finally:
         servers.stop()
-    return tally
 
 
-def _begun(options: Options) -> Tally:
+def begun(options: Options) -> Tally:
+    """Return what has been done before, as the file to go on with says."""
     if options.resume and options.resume.exists():
         return Tally.from_json(options.resume.read_bytes())
     return Tally(options.seed)

@@ -47,13 +47,15 @@ def markdown(tally: Tally) -> str:
 
 def print_report(tally: Tally) -> None:
     """Print a table of the faults and a sentence of the rest."""
-    figures = tally.figures
+    console, figures = Console(), tally.figures
+    if not tally.segments:
+        console.print("No segment came to its end: nothing was judged.")
+        return
     table = Table(
         "fault", "struck", "recovery p50", "p99", "max", title=f"seed {tally.seed}, {tally.segments} segments, {tally.seconds:.0f} s"
     )
     for name, count in sorted(figures.by_fault.items()):
         table.add_row(name, f"{count:,}", *_told(figures.recovery.get(name, [])))
-    console = Console()
     console.print(table)
     for name, why in sorted(tally.missed.items()):
         if name not in figures.by_fault:

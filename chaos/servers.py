@@ -144,10 +144,12 @@ class Servers:
         return urlunsplit(urlsplit(self.postgres.url)._replace(path=f"/{name}"))
 
     async def drop_database(self, name: str) -> None:
-        """Remove a database."""
+        """Remove a database; in the middle of a fault it goes with its server, soon after."""
         admin = Database(self.postgres.url, "chaos")
+        self.thaw(self.postgres)
         try:
-            await admin.fetch(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+            with suppress(UnavailableError):
+                await admin.fetch(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
         finally:
             await admin.close()
 

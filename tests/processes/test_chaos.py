@@ -3,9 +3,11 @@
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import orjson
+import psutil
 import pytest
 
 MODULE = """
@@ -40,6 +42,30 @@ def test_handlers_and_settings_of_a_user(tmp_path: Path) -> None:
     assert "Every invariant held." in done.stdout
     assert "<svg" in (tmp_path / "out" / "timeline.html").read_text()
     assert '"mine.order"' in (tmp_path / "out" / "segment-0000" / "consumer-3.log").read_text(), "its types, as the consumer logs them"
+
+
+def test_told_to_end_it_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Servers that are frozen at that moment, small file systems, its folder: all of that is gone."""
+    argv = [sys.executable, "-m", "chaos", "--seed", "1", "--faults", "postgres.freeze,redis.freeze", "--output", str(tmp_path / "out")]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(argv, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as running:
+        journal = tmp_path / "out" / "segment-0000" / "journal.jsonl"
+        await_line(journal, '"struck"')
+        family = psutil.Process(running.pid).children(recursive=True)
+        running.terminate()
+        said, _ = running.communicate(timeout=60)
+    assert (running.returncode, said.count("Traceback")) == (130, 0), said
+    assert "nothing was judged" in said
+    assert not psutil.wait_procs(family, timeout=10)[1]
+    assert not [*tmp_path.glob("chaos-*")]
+
+
+def await_line(file: Path, sign: str, seconds: float = 60) -> None:
+    """Wait until the file has it."""
+    until = time.monotonic() + seconds
+    while not (file.exists() and sign in file.read_text()):
+        assert time.monotonic() < until, f"no {sign} in {file}"
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize(
