@@ -17,6 +17,7 @@ from shared.broker import Broker
 from shared.dispatch_store import HORIZON_SECONDS, PAGE, DispatchStore
 from shared.lease_store import LeaseStore
 from shared.log import get_log
+from shared.models import Skew
 from shared.redis_client import GroupMissingError
 
 log = get_log()
@@ -91,17 +92,19 @@ class Reconciler:
         await self._broker.set_epoch(epoch)
 
     async def _mind_the_clock(self) -> None:
-        """The ZSET is by Redis's clock: when that is set, fill it anew. The note comes last: who dies on the way leaves it to the next."""
+        """The ZSET is by Redis's clock: fill it anew when that may have been set, as it may while the server was down.
+
+        The note of it goes first and comes back last: who dies on the way leaves it to the next.
+        """
         ahead = await self._broker.time() - (await self._dispatch.moment(0)).timestamp()
-        noted = await self._broker.skew()
-        if noted is not None and abs(ahead - noted) <= SKEW_SECONDS:
+        now, noted = Skew(ahead, await self._broker.run_id() or ""), await self._broker.skew()
+        if noted is not None and noted.run_id == now.run_id and abs(now.ahead - noted.ahead) <= SKEW_SECONDS:
             return
-        if noted is not None:
-            log.warning("redis_clock_was_set", seconds=round(ahead - noted, 1))
-            await self._broker.undelay_all()
-            self._horizon = None
-            await self._bring_in(SET_BACK_SECONDS)
-        await self._broker.set_skew(ahead)
+        log.info("filling_zset", redis_ahead=round(ahead, 3), before=noted and noted.ahead)
+        await self._broker.undelay_all()
+        self._horizon = None
+        await self._bring_in(SET_BACK_SECONDS if noted else 0)
+        await self._broker.set_skew(now)
 
     # Entries that are missing
 

@@ -17,7 +17,7 @@ from shared.ids import parse_id
 from shared.keys import DEFAULT_QUEUE, PRIORITIES, Keys, lane_name, lanes_of, member, split_lane
 from shared.letter_stream import LetterStream
 from shared.line import Line
-from shared.models import Due, Entry, Letter, Placed, Portion
+from shared.models import Due, Entry, Letter, Placed, Portion, Skew
 from shared.redis_client import CHUNK, TIMEOUT_SECONDS, chunks, connect, translated
 
 REAPER = "reaper"  # the consumer that takes over entries; one name for all reapers, so that no worker mistakes them for its own
@@ -131,9 +131,9 @@ class Broker:
             await self.client.zrem(self.keys.delayed, *members)
 
     async def undelay_all(self) -> None:
-        """Empty the ZSET."""
+        """Empty the ZSET, and forget by which clock it was filled."""
         with translated():
-            await self.client.unlink(self.keys.delayed)
+            await self.client.unlink(self.keys.delayed, self.keys.skew)
 
     async def postpone(self, entries: Iterable[tuple[Entry, float]]) -> None:
         """Put the jobs of these entries into the ZSET, due in so many seconds, then drop the entries."""
@@ -230,16 +230,17 @@ class Broker:
             seconds, micros = await self.client.time()
         return float(seconds + micros / 1e6)
 
-    async def skew(self) -> float | None:
-        """Return the skew that was noted; None if none was."""
+    async def skew(self) -> Skew | None:
+        """Return by which clock what is in the ZSET is due; None if that is not known."""
         with translated():
             value = await self.client.get(self.keys.skew)
-        return float(value) if value else None
+        ahead, _, run_id = (value or b"").decode().partition(" ")
+        return Skew(float(ahead), run_id) if ahead else None
 
-    async def set_skew(self, seconds: float) -> None:
-        """Note it: what is in the ZSET is due by this clock."""
+    async def set_skew(self, skew: Skew) -> None:
+        """Note it."""
         with translated():
-            await self.client.set(self.keys.skew, f"{seconds:.3f}")
+            await self.client.set(self.keys.skew, f"{skew.ahead:.3f} {skew.run_id}")
 
     async def depths(self) -> dict[str, int]:
         """Return the number of entries in the streams (by priority), `pending` among them, and in `delayed` and `dlq`."""

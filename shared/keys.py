@@ -66,7 +66,7 @@ class Keys:
 
     @property
     def skew(self) -> str:
-        """String: seconds by which Redis's clock was ahead of PostgreSQL's when the ZSET was filled."""
+        """String: seconds by which Redis's clock was ahead of PostgreSQL's when the ZSET was filled, and in which life of the server."""
         return f"{self.base}:skew"
 
     @property

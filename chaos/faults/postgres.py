@@ -72,9 +72,9 @@ async def table_locked(world: World, dice: Random) -> AsyncIterator[Hit]:
         await rival.close()
 
 
-@fault("postgres.disk", KIND, "postgres")
+@fault("postgres.disk", KIND)
 async def disk_full(world: World, dice: Random) -> AsyncIterator[Hit]:
-    """No room for the write-ahead log: PostgreSQL refuses, or goes down."""
+    """No room for the write-ahead log: PostgreSQL takes what fits into its last segment, refuses, or goes down."""
     disk = world.servers.disks["postgres"]
     if not disk.own:
         raise MissedError("a full disk wants the right to mount a small one")
