@@ -69,5 +69,7 @@ class Reaper:
     async def _inherit(self, consumer: str) -> None:
         """Take what is pending with it, which a clock that was set back since its delivery keeps from being idle for long."""
         for lane in self._broker.lanes:
-            if entries := await self._broker.inherit(lane, consumer):
+            for _ in range(PAGES):
+                if not (entries := await self._broker.inherit(lane, consumer)):
+                    break
                 await self._triage.sort_out(entries)
