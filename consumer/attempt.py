@@ -1,7 +1,7 @@
 """One attempt of one job inside this process, and how its handler is run to an ending."""
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Protocol
 
@@ -10,6 +10,7 @@ import msgspec
 from consumer.blocking import BlockingContext
 from consumer.context import JobContext
 from consumer.outcome import Cancelled, Ending, Raised, Returned, Stopped, TimedOut, trace_of
+from shared import probe
 from shared.errors import PermanentFailure
 from shared.jobs import Handler
 from shared.models import Claimed, Entry, Lease
@@ -20,12 +21,26 @@ FENCED = "fenced"
 CANCELLED = "cancelled"
 
 
+class NotBegunError(Exception):
+    """The handler must not begin: the job may be running elsewhere, or be done."""
+
+
 class Attempt:
     """A claimed job, the entry that brought it, the lease that fences it, and the task that runs it."""
 
-    __slots__ = ("context", "deadline", "ended", "entry", "handler", "job", "lease", "limit", "started", "stop_reason", "task")
+    __slots__ = ("_holds", "context", "deadline", "ended", "entry", "handler", "job", "lease", "limit", "started", "stop_reason", "task")
 
-    def __init__(self, job: Claimed, entry: Entry, lease: Lease, handler: Handler, context: JobContext, limit: float, now: float) -> None:
+    def __init__(
+        self,
+        job: Claimed,
+        entry: Entry,
+        lease: Lease,
+        handler: Handler,
+        context: JobContext,
+        limit: float,
+        now: float,
+        holds: Callable[[Lease], bool],
+    ) -> None:
         self.job = job
         self.entry = entry
         self.lease = lease
@@ -33,10 +48,17 @@ class Attempt:
         self.context = context
         self.limit = limit  # seconds
         self.started = now
+        self._holds = holds
         self.deadline = now + limit  # by the loop's clock
         self.stop_reason = ""
         self.ended = False  # its outcome is known; a handler that runs on after that is abandoned
         self.task: asyncio.Task[None] | None = None
+
+    def begin(self) -> None:
+        """Say that its handler begins now. Raises NotBegunError when its lease may be over: we were frozen, or are cut off."""
+        if not self._holds(self.lease):
+            raise NotBegunError(self.job.id)
+        probe.reached("started", self)
 
     def stop(self, reason: str) -> None:
         """Ask the handler to stop, by its flag and by cancellation."""
@@ -71,11 +93,9 @@ async def run_handler(attempt: Attempt, threads: ThreadPoolExecutor, processes: 
     if attempt.handler.executor == "process":
         return await _in_process(attempt, processes)
     try:
-        payload = attempt.handler.decode(attempt.job.payload)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return Raised(PermanentFailure(f"invalid payload: {error}"))
-    try:
-        return Returned(await _called(attempt, payload, threads))
+        return Returned(await _called(attempt, threads))
+    except NotBegunError:
+        return Stopped()
     except asyncio.CancelledError as error:
         return attempt.forced_ending(error) if attempt.stop_reason else Raised(error)
     except BaseException as error:  # noqa: BLE001 - SystemExit of a handler ends its job, not the worker
@@ -85,25 +105,35 @@ async def run_handler(attempt: Attempt, threads: ThreadPoolExecutor, processes: 
 async def _in_process(attempt: Attempt, processes: Processes) -> Ending:
     try:
         return await processes.run(attempt)
+    except NotBegunError:
+        return Stopped()
     except asyncio.CancelledError as error:
         return attempt.forced_ending() if attempt.stop_reason else Raised(error)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong with a child is the matter of this job alone
         return Raised(error)
 
 
-def _called(attempt: Attempt, payload: Any, threads: ThreadPoolExecutor) -> Awaitable[Any]:
+async def _called(attempt: Attempt, threads: ThreadPoolExecutor) -> Any:
     function: Any = attempt.handler.function
     if attempt.handler.executor == "async":
-        called: Awaitable[Any] = function(attempt.context, payload)
-        return called
+        attempt.begin()
+        return await function(attempt.context, _payload(attempt))
     loop = asyncio.get_running_loop()
-    return loop.run_in_executor(threads, _in_thread, function, attempt.context.for_thread(loop), payload)
+    return await loop.run_in_executor(threads, _in_thread, function, attempt, attempt.context.for_thread(loop))
 
 
-def _in_thread(function: Any, context: BlockingContext, payload: Any) -> Any:
+def _in_thread(function: Any, attempt: Attempt, context: BlockingContext) -> Any:
+    attempt.begin()  # it may have waited for a thread
     try:
-        return function(context, payload)
+        return function(context, _payload(attempt))
     except StopIteration as error:  # a future cannot carry it
         raise RuntimeError("the handler raised StopIteration") from error
     except (SystemExit, KeyboardInterrupt) as error:  # it would end the thread, and the future would never be told
         raise RuntimeError(f"the handler raised {type(error).__name__}") from error
+
+
+def _payload(attempt: Attempt) -> Any:
+    try:
+        return attempt.handler.decode(attempt.job.payload)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise PermanentFailure(f"invalid payload: {error}") from None

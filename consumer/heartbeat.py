@@ -34,6 +34,7 @@ class Heartbeat:
         self._stop = threading.Event()
         self._steady_since: float | None = None
         self._last_beat = 0.0
+        self._proof: tuple[Lease, float] | None = None  # our lease, and the moment before its last beat that went through was sent
         self._thread = threading.Thread(target=contextvars.copy_context().run, args=(self._main,), name="heartbeat", daemon=True)
         self.draining = False
 
@@ -55,9 +56,10 @@ class Heartbeat:
         silent = time.monotonic() - self._last_beat > 2 * self._settings.heartbeat_seconds + 1
         return 0.0 if since is None or silent else time.monotonic() - since
 
-    def holds_lease(self) -> bool:
-        """Whether nobody can have declared our lease dead yet. By our own clock: whoever was frozen knows at once."""
-        return time.monotonic() - self._last_beat < self._settings.lease_seconds
+    def holds(self, lease: Lease) -> bool:
+        """Whether nobody can have declared this lease dead yet. By our own clock: whoever was frozen knows at once."""
+        ours, beat_at = self._proof or (None, 0.0)
+        return ours is lease and time.monotonic() - beat_at < self._settings.lease_seconds
 
     def _main(self) -> None:
         asyncio.run(self._keep())
@@ -84,16 +86,17 @@ class Heartbeat:
     async def _beat(self, store: LeaseStore, lease: Lease | None) -> Lease:
         began = time.monotonic()
         if lease is not None and await store.beat(lease, draining=self.draining):
-            self._noted(began)
+            self._noted(lease, began)
             return lease
         if lease is not None:
             log.warning("lease_lost", worker=lease.worker)
         lease = await store.open(self._settings, self._roles, self._types)
-        self._noted(began)
+        self._noted(lease, began)
         self._on_lease(lease)
         return lease
 
-    def _noted(self, now: float) -> None:
+    def _noted(self, lease: Lease, now: float) -> None:
+        self._proof = lease, now
         gap = now - self._last_beat
         if self._steady_since is None or gap > 2 * self._settings.heartbeat_seconds + 1:
             self._steady_since = now

@@ -52,24 +52,14 @@ class Reaper:
         for _ in range(PAGES):
             self._cursors[lane], entries = await self._broker.take_over(lane, idle, self._cursors[lane])
             if entries:
+                probe.reached("taken_over", entries)
                 await self._triage.sort_out(entries)
             if self._cursors[lane] == "0-0":
                 return
 
     async def _drop_ghosts(self) -> None:
         """Consumers whose workers are gone stay in the group for ever otherwise."""
-        consumers = await self._broker.consumers()  # before the leases are: whoever is new has one
-        for consumer in sorted(consumers - await self._leases.live_workers()):
-            if await self._broker.drop_consumer(consumer):
-                if consumer != REAPER:
-                    log.info("consumer_dropped", consumer=consumer)
-            elif consumer != REAPER:
-                await self._inherit(consumer)
-
-    async def _inherit(self, consumer: str) -> None:
-        """Take what is pending with it, which a clock that was set back since its delivery keeps from being idle for long."""
-        for lane in self._broker.lanes:
-            for _ in range(PAGES):
-                if not (entries := await self._broker.inherit(lane, consumer)):
-                    break
-                await self._triage.sort_out(entries)
+        live = await self._leases.live_workers()
+        for consumer in sorted(await self._broker.consumers() - live):
+            if await self._broker.drop_consumer(consumer) and consumer != REAPER:
+                log.info("consumer_dropped", consumer=consumer)

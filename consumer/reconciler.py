@@ -9,6 +9,7 @@ import secrets
 import time
 from datetime import datetime, timedelta
 
+from consumer.clock_watch import ClockWatch
 from consumer.letter_audit import LetterAudit
 from consumer.lost_letters import LostLetters
 from consumer.triage import Triage
@@ -17,7 +18,6 @@ from shared.broker import Broker
 from shared.dispatch_store import HORIZON_SECONDS, PAGE, DispatchStore
 from shared.lease_store import LeaseStore
 from shared.log import get_log
-from shared.models import Skew
 from shared.redis_client import GroupMissingError
 
 log = get_log()
@@ -25,7 +25,6 @@ log = get_log()
 EVERY_SECONDS = 1.0
 MARGIN_SECONDS = 3.0  # a publish may be under way for so long
 HORIZON_STEP_SECONDS = 60.0
-SKEW_SECONDS = 5.0  # by more than this the clocks of both stores come apart only when one of them is set
 SET_BACK_SECONDS = 60.0  # what has been due for so long at most may still be in a ZSET whose clock was set back
 ORPHANS_FOR_SECONDS = 60.0  # after a worker's death
 
@@ -38,6 +37,7 @@ class Reconciler:
         self._leases = leases
         self._broker = broker
         self._triage = triage
+        self._clock = ClockWatch(dispatch, broker)
         self._letters = LostLetters(dispatch, broker)
         self._audit = LetterAudit(dispatch, broker, self._letters)
         self._horizon: datetime | None = None  # what becomes due until then is in the ZSET
@@ -53,7 +53,8 @@ class Reconciler:
     async def _pass(self) -> None:
         if await self._was_emptied():
             await self._rebuild()
-        await self._mind_the_clock()
+        if await self._clock.was_set():
+            await self._put_right()
         now = await self._dispatch.moment(MARGIN_SECONDS)
         for lane, age in (await self._broker.undelivered_ages()).items():
             await self._add_again(lane, now - timedelta(seconds=age))
@@ -75,6 +76,7 @@ class Reconciler:
         log.log(logging.INFO if began else logging.WARNING, "rebuilding_dispatch")
         await self._broker.ensure_groups()
         self._horizon = None
+        probe.reached("rebuilding")
         count = 0
         now = await self._dispatch.moment(0)
         for lane in self._broker.lanes:
@@ -91,20 +93,13 @@ class Reconciler:
         await self._dispatch.set_epoch(self._broker.keys.base, epoch)
         await self._broker.set_epoch(epoch)
 
-    async def _mind_the_clock(self) -> None:
-        """The ZSET is by Redis's clock: fill it anew when that may have been set, as it may while the server was down.
-
-        The note of it goes first and comes back last: who dies on the way leaves it to the next.
-        """
-        ahead = await self._broker.time() - (await self._dispatch.moment(0)).timestamp()
-        now, noted = Skew(ahead, await self._broker.run_id() or ""), await self._broker.skew()
-        if noted is not None and noted.run_id == now.run_id and abs(now.ahead - noted.ahead) <= SKEW_SECONDS:
-            return
-        log.info("filling_zset", redis_ahead=round(ahead, 3), before=noted and noted.ahead)
-        await self._broker.undelay_all()
+    async def _put_right(self) -> None:
+        """What went by Redis's clock: deliveries and the ZSET."""
+        await self._broker.restamp()
         self._horizon = None
-        await self._bring_in(SET_BACK_SECONDS if noted else 0)
-        await self._broker.set_skew(now)
+        probe.reached("filling")
+        await self._bring_in(SET_BACK_SECONDS)
+        await self._clock.done()
 
     # Entries that are missing
 

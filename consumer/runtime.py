@@ -92,7 +92,7 @@ class Consumer:
         portions = Portions(dict(self._settings.queues), dict(self._settings.queue_concurrency))
         reader = Reader(self._broker, self._reader, self._queues, portions)
         shared = Shared(self._resources.mapping, EffectStore(self._effects), self._board)
-        return Worker(self._settings, self._registry, JobStore(claim), reader, triage, settler, shared, self._heartbeat.holds_lease)
+        return Worker(self._settings, self._registry, JobStore(claim), reader, triage, settler, shared, self._heartbeat.holds)
 
     def _services(self) -> dict[str, tuple[float, Step]]:
         settings, broker, upkeep = self._settings, self._broker, self._databases["upkeep"]

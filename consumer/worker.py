@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from consumer.attempt import CANCELLED, DRAINING, FENCED, TIMED_OUT, Attempt, run_handler
 from consumer.context import JobContext, Shared
 from consumer.every import pause_until
-from consumer.outcome import Abort, HandBack, Outcome, decide
+from consumer.outcome import Abort, Outcome, decide
 from consumer.processes.pool import ProcessPool
 from consumer.reader import Reader
 from consumer.registry import Registry
@@ -48,10 +48,10 @@ class Worker:
         triage: Triage,
         settler: Settler,
         shared: Shared,
-        holds_lease: Callable[[], bool],
+        holds: Callable[[Lease], bool],
     ) -> None:
         self._settings = settings
-        self._holds_lease = holds_lease
+        self._holds = holds
         self._handlers = registry.handlers
         self._types = registry.types()
         self._jobs = jobs
@@ -94,6 +94,7 @@ class Worker:
     async def _turn(self, tasks: asyncio.TaskGroup) -> None:
         """Read a batch and begin it; the next one is read meanwhile."""
         async with self._interruptions():
+            await self._lease_is_sure()
             if free := await self._free_slots():
                 if self._reader.in_doubt:
                     await self._begun()  # what is in hand is no stray, and it is no longer known when its claim has broken off
@@ -133,6 +134,11 @@ class Worker:
         except BrokerUnavailableError:
             await pause_until(self._stop, AFTER_ERROR_SECONDS)
 
+    async def _lease_is_sure(self) -> None:
+        """Wait while our beats do not get through: what we claim now could be somebody else's before it begins."""
+        while not self._stop.is_set() and not self._holds(self._current_lease()):
+            await pause_until(self._stop, AFTER_ERROR_SECONDS)
+
     async def _free_slots(self) -> int:
         """Return how many jobs may be started now; waits for the first, 0 when it is time to stop."""
         while not self._stop.is_set():
@@ -170,6 +176,7 @@ class Worker:
         """Begin one after the other."""
         while not self._stop.is_set():
             await self._suspects.changed()
+            await self._lease_is_sure()
             if not self._stop.is_set() and (found := self._suspects.next()):
                 async with self._interruptions():
                     await self._begin_suspect(*found)
@@ -209,7 +216,7 @@ class Worker:
 
     def _start(self, job: Claimed, entry: Entry, lease: Lease, now: float) -> Attempt:
         limit = job.timeout or self._settings.job_timeout_seconds
-        attempt = Attempt(job, entry, lease, self._handlers[job.type], JobContext(job, lease, self._shared), limit, now)
+        attempt = Attempt(job, entry, lease, self._handlers[job.type], JobContext(job, lease, self._shared), limit, now, self._holds)
         self._in_flight[job.id] = attempt
         if job.cancel_requested:
             self._end(attempt, Abort())
@@ -218,10 +225,6 @@ class Worker:
         return attempt
 
     async def _attempt(self, attempt: Attempt) -> None:
-        if not self._holds_lease():  # we were frozen since the claim: it may be running elsewhere, or done
-            self._end(attempt, HandBack())
-            return
-        probe.reached("started", attempt)
         ending = await run_handler(attempt, self._threads, self._processes)
         probe.reached("ended", (attempt, ending))
         self._end(attempt, decide(attempt.job, ending))

@@ -17,7 +17,7 @@ from shared.ids import parse_id
 from shared.keys import DEFAULT_QUEUE, PRIORITIES, Keys, lane_name, lanes_of, member, split_lane
 from shared.letter_stream import LetterStream
 from shared.line import Line
-from shared.models import Due, Entry, Letter, Placed, Portion, Skew
+from shared.models import Due, Entry, Letter, Placed, Portion
 from shared.redis_client import CHUNK, TIMEOUT_SECONDS, chunks, connect, translated
 
 REAPER = "reaper"  # the consumer that takes over entries; one name for all reapers, so that no worker mistakes them for its own
@@ -130,11 +130,6 @@ class Broker:
         with translated():
             await self.client.zrem(self.keys.delayed, *members)
 
-    async def undelay_all(self) -> None:
-        """Empty the ZSET, and forget by which clock it was filled."""
-        with translated():
-            await self.client.unlink(self.keys.delayed, self.keys.skew)
-
     async def postpone(self, entries: Iterable[tuple[Entry, float]]) -> None:
         """Put the jobs of these entries into the ZSET, due in so many seconds, then drop the entries."""
         by_lane = sorted(entries, key=lambda pair: pair[0].lane)
@@ -174,11 +169,6 @@ class Broker:
                 self.keys.stream(lane), self._group, REAPER, int(idle_seconds * 1000), start_id=cursor, count=100
             )
         return reply[0].decode(), _entries(lane, [item for item in reply[1] if item[0] is not None])
-
-    async def inherit(self, lane: str, consumer: str, limit: int = 100) -> list[Entry]:
-        """Take what is pending with a consumer that is gone, however short the time since its delivery seems."""
-        flat = await self._run("inherit", [self.keys.stream(lane)], [self._group, consumer, REAPER, limit])
-        return [Entry(lane, entry_id.decode(), parse_id(job_id)) for entry_id, job_id in zip(flat[::2], flat[1::2], strict=True)]
 
     async def undelivered_ages(self) -> dict[str, float]:
         """By lane the age in seconds of the oldest entry that nobody has read; 0 when all are read.
@@ -230,17 +220,26 @@ class Broker:
             seconds, micros = await self.client.time()
         return float(seconds + micros / 1e6)
 
-    async def skew(self) -> Skew | None:
-        """Return by which clock what is in the ZSET is due; None if that is not known."""
+    async def clock_note(self) -> str:
+        """Return by which clock the ZSET was filled, as `end_filling` noted it; empty if nothing is known."""
         with translated():
-            value = await self.client.get(self.keys.skew)
-        ahead, _, run_id = (value or b"").decode().partition(" ")
-        return Skew(float(ahead), run_id) if ahead else None
+            value = await self.client.get(self.keys.clock)
+        return (value or b"").decode()
 
-    async def set_skew(self, skew: Skew) -> None:
-        """Note it."""
-        with translated():
-            await self.client.set(self.keys.skew, f"{skew.ahead:.3f} {skew.run_id}")
+    async def begin_filling(self, found: str, note: str) -> bool:
+        """Empty the ZSET and leave a note, unless the note is not the one that was found any more: False."""
+        return bool(await self._run("refill", [self.keys.delayed, self.keys.clock], [found, note]))
+
+    async def end_filling(self, found: str, note: str) -> bool:
+        """Note by which clock it was filled, unless somebody else has begun to fill it since: False."""
+        return bool(await self._run("refilled", [self.keys.clock], [found, note]))
+
+    async def restamp(self) -> None:
+        """Let what is pending count as delivered just now: by another clock it would be idle for hours, or not for hours."""
+        for lane in self.lanes:
+            place = "-"
+            while place:
+                place = (await self._run("restamp", [self.keys.stream(lane)], [self._group, place, CHUNK])).decode()
 
     async def depths(self) -> dict[str, int]:
         """Return the number of entries in the streams (by priority), `pending` among them, and in `delayed` and `dlq`."""

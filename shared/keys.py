@@ -65,9 +65,9 @@ class Keys:
         return f"{self.base}:epoch"
 
     @property
-    def skew(self) -> str:
+    def clock(self) -> str:
         """String: seconds by which Redis's clock was ahead of PostgreSQL's when the ZSET was filled, and in which life of the server."""
-        return f"{self.base}:skew"
+        return f"{self.base}:clock"
 
     @property
     def events(self) -> str:
@@ -76,7 +76,7 @@ class Keys:
 
     def all(self, queues: Iterable[str] = ()) -> tuple[str, ...]:
         """Return every key, with the streams of `queues` beside the default one, for tools that clean up."""
-        return (*self.streams, *map(self.stream, lanes_of(queues)), self.delayed, self.dlq, self.epoch, self.skew)
+        return (*self.streams, *map(self.stream, lanes_of(queues)), self.delayed, self.dlq, self.epoch, self.clock)
 
 
 def member(job_id: str, lane: str) -> str:

@@ -37,13 +37,6 @@ class NewJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return lane_name(self.queue, self.priority)
 
 
-class Skew(NamedTuple):
-    """How Redis's clock stood to PostgreSQL's, and in which life of the server."""
-
-    ahead: float  # seconds
-    run_id: str
-
-
 class Due(NamedTuple):
     """A job that waits for its time."""
 

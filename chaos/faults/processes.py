@@ -13,14 +13,14 @@ POINT_SECONDS = 6.0  # a point that was not reached by then is not waited for an
 POINTS = {
     "consumer": ("read", "claimed", "started", "ended", "settling", "settled", "acking", "acked", "triaged", "buried"),
     "producer": ("inserting", "committed", "publishing"),
-    "reaper": ("reaped",),
+    "reaper": ("taken_over", "reaped"),
     "delayer": ("promoted",),
-    "reconciler": ("reconciling",),
+    "reconciler": ("filling", "rebuilding", "reconciling"),
     "outbox": ("outbox_taken",),
     "scheduler": ("ticking", "scheduled"),
     "janitor": ("cleaning",),
 }
-RARE = {"buried", "cleaning"}  # points that are passed once in a while only
+RARE = {"buried", "cleaning", "filling", "rebuilding", "taken_over"}  # points that are passed once in a while only
 MINUTE_SECONDS = 60.0
 
 

@@ -5,7 +5,7 @@ import math
 import os
 from contextlib import suppress
 
-from consumer.attempt import DRAINING, FENCED, TIMED_OUT, Attempt
+from consumer.attempt import DRAINING, FENCED, TIMED_OUT, Attempt, NotBegunError
 from consumer.outcome import Decided, Ending, Outcome, Raised
 from consumer.processes.process import ChildProcess
 from shared.errors import ProcessDied
@@ -37,6 +37,7 @@ class ProcessPool:
             self._waiting.discard(attempt)
         try:
             child = await self._child()
+            self._begin(child, attempt)
             attempt.deadline = asyncio.get_running_loop().time() + attempt.limit
             outcome = await self._conversation(child, attempt)
             return attempt.forced_ending() if outcome is None else Decided(outcome)
@@ -44,6 +45,13 @@ class ProcessPool:
             return attempt.forced_ending() if attempt.stop_reason else Raised(error)
         finally:
             self._turns.release()
+
+    def _begin(self, child: ChildProcess, attempt: Attempt) -> None:
+        try:
+            attempt.begin()
+        except NotBegunError:
+            self._put_back(child)
+            raise
 
     def hand_back_waiting(self) -> None:
         """Stop attempts that no child has begun: another worker may begin them now."""

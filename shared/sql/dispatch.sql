@@ -14,10 +14,11 @@ WITH lost AS (
 UPDATE jobs SET updated_at = now() FROM lost WHERE jobs.id = lost.id RETURNING jobs.id::text;
 
 -- name: due_soon
--- Waiting jobs of a lane that become due in the window ($3, $4], for the ZSET; one page after ($3, $5).
+-- Waiting jobs of a lane that become due in the window ($3, $4], for the ZSET; one page after ($3, $5). What was never to wait is in its
+-- stream.
 SELECT id::text, lane(queue, priority), run_at, extract(epoch FROM run_at - now())::double precision AS due_in FROM jobs
 WHERE finished_at IS NULL AND status IN ('SCHEDULED', 'PENDING', 'RETRYING') AND queue = $1 AND priority = $2
-  AND (run_at, id) > ($3, $5) AND run_at <= $4
+  AND (run_at, id) > ($3, $5) AND run_at <= $4 AND (run_at > now() OR status <> 'PENDING')
 ORDER BY run_at, id LIMIT $6;
 
 -- name: orphans

@@ -19,7 +19,7 @@ from shared.jobs import Context
 from shared.keys import PRIORITIES, member
 from shared.lease_store import LeaseStore
 from shared.lifecycle import Status
-from shared.models import Due, NewJob, Skew
+from shared.models import Due, NewJob
 from shared.redis_client import CHUNK
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
@@ -104,53 +104,6 @@ async def test_only_the_next_hour_is_in_the_zset(
     assert job_id == far.id
     [seconds, micros] = await broker.client.time()
     assert score - (seconds + micros / 1e6) == pytest.approx(7200, abs=5)
-
-
-@pytest.mark.parametrize("ahead", [3600.0, -3600.0, None])
-async def test_the_zset_is_filled_anew_when_the_clock_may_have_been_set(
-    ahead: float | None, reconciler: Reconciler, jobs: JobStore, broker: Broker, database: Database
-) -> None:
-    """By the old clock what waits would come an hour early or late, and what has been done since would lie there. What was due is there."""
-    soon, overdue = (NewJob(id=new_id(), type="noop", payload=Raw(b"{}"), delay=600.0) for _ in range(2))
-    await jobs.submit([soon, overdue])
-    await reconciler.step()
-    await database.fetch("UPDATE jobs SET run_at = now() - interval '2 seconds' WHERE id = $1", overdue.id)
-    noted = await broker.skew()
-    assert noted is not None
-    # As if it had been set by that much since; or set and set back, while the server was down.
-    await broker.set_skew(Skew(noted.ahead, "an earlier life") if ahead is None else Skew(noted.ahead - ahead, noted.run_id))
-    await broker.delay([Due(new_id(), "normal", 3630.0)])
-    for _ in range(2):
-        await reconciler.step()
-    now = await broker.time()
-    assert {job_id: round(score - now, -1) for job_id, score in (await delayed(broker)).items()} == {soon.id: 600, overdue.id: 0}
-    again = await broker.skew()
-    assert again is not None
-    assert again.run_id == noted.run_id
-    assert again.ahead == pytest.approx(noted.ahead, abs=1)
-
-
-async def test_who_dies_while_it_fills_the_zset_leaves_it_to_the_next(
-    reconciler: Reconciler, jobs: JobStore, broker: Broker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Also when the clock has been set back by then."""
-    await jobs.submit([waits := NewJob(id=new_id(), type="noop", payload=Raw(b"{}"), delay=600.0)])
-    await reconciler.step()
-    noted = await broker.skew()
-    assert noted is not None
-    await broker.set_skew(Skew(noted.ahead + 3600, noted.run_id))
-    monkeypatch.setattr(reconciler, "_bring_in", dies)
-    with pytest.raises(RuntimeError):
-        await reconciler.step()
-    monkeypatch.undo()
-    assert await broker.skew() is None
-    await reconciler.step()
-    assert list(await delayed(broker)) == [waits.id]
-
-
-async def dies(_: float = 0) -> None:
-    """End it."""
-    raise RuntimeError("killed, as asked")
 
 
 async def test_the_horizon_brings_in_more_than_a_page(reconciler: Reconciler, jobs: JobStore, broker: Broker) -> None:

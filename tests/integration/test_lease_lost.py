@@ -14,6 +14,7 @@ from shared.ids import new_id
 from shared.jobs import Context
 from shared.lifecycle import Status
 from shared.models import NewJob
+from tests.support import process_handlers
 from tests.support.consumer import Running, Stage
 from tests.support.eventually import eventually
 
@@ -147,14 +148,34 @@ async def _someone_waits(stage: Stage) -> bool:
     return bool(await stage.database.fetch_value(query))
 
 
-async def test_who_may_have_lost_its_lease_begins_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def in_thread(_: Context, __: Any) -> None:
+    """Succeed."""
+
+
+@pytest.mark.parametrize("executor", ["async", "thread", "process"])
+async def test_who_may_have_lost_its_lease_begins_nothing(executor: str, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """It was frozen between claim and start, or its beats do not get through: nobody knows yet who runs the job. It is handed back."""
-    silent = [True, True, True]
-    monkeypatch.setattr(Heartbeat, "holds_lease", lambda _: not (silent and silent.pop()))
-    job_id = await stage.submit("quick")
-    with probe.watch("started") as started:
-        await stage.start({"quick": quick})
-        row = await stage.reaches(job_id, Status.COMPLETED)
-    assert [attempt.job.attempt for attempt in started] == [4]
-    assert await stage.history(job_id) == ["handed_back"] * 3
+    in_doubt: list[bool] = []
+    holds = Heartbeat.holds
+    monkeypatch.setattr(Heartbeat, "holds", lambda self, lease: not in_doubt and holds(self, lease))
+    kind, modules = ("p.pid", [process_handlers.MODULE]) if executor == "process" else ("quick", [])
+    handlers = {"quick": quick if executor == "async" else in_thread}
+    with probe.on("claimed", lambda _: in_doubt.append(True)), probe.on("settled", lambda _: in_doubt.clear()):
+        job_id = await stage.submit(kind)
+        await stage.start(handlers, modules=modules)
+        await eventually(lambda: stage.history(job_id))
+    row = await stage.reaches(job_id, Status.COMPLETED)
+    assert await stage.history(job_id) == ["handed_back"] * (row["attempts"] - 1)
     assert (row["failures"], row["crashes"]) == (0, 0)
+
+
+async def test_a_later_lease_is_no_reason_to_begin_what_was_claimed_under_an_earlier_one(stage: Stage) -> None:
+    """The heartbeat knows of the new lease before the worker does."""
+    running = await stage.start({"quick": quick})
+    lease = running.consumer.worker._current_lease()  # type: ignore[union-attr]
+    heartbeat = running.consumer._heartbeat
+    assert heartbeat.holds(lease)
+    await declare_dead(stage, running.name)
+    await new_lease(running, lease.worker)
+    assert not heartbeat.holds(lease)
+    assert heartbeat.holds(running.consumer.worker._current_lease())  # type: ignore[union-attr]

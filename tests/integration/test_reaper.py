@@ -9,7 +9,7 @@ from consumer.heartbeat import Heartbeat
 from consumer.reaper import Reaper
 from consumer.triage import Triage
 from shared import probe
-from shared.broker import REAPER, Broker
+from shared.broker import Broker
 from shared.database import Database
 from shared.dispatch_store import DispatchStore
 from shared.ids import new_id
@@ -146,34 +146,6 @@ async def test_a_consumer_is_removed_only_when_nothing_is_pending_with_it(broker
     await broker.ack(entries[1:])
     assert await broker.drop_consumer("gone")
     assert await broker.consumers() == set()
-
-
-async def test_entries_of_the_dead_are_taken_whatever_the_time_of_their_delivery(
-    stage: Stage, jobs: JobStore, leases: LeaseStore, broker: Broker, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Redis's clock was set back since: for hours they will not have been idle for long. Those of the living stay where they are."""
-    monkeypatch.setattr("consumer.reaper.GHOSTS_EVERY", 1)
-    _, dead, _ = await taken(stage, leases)
-    _, alive, theirs = await taken(stage, leases)
-    await database.fetch("UPDATE leases SET dead_at = now() WHERE id = $1", dead.id)
-    reaper = reaper_of(replace(stage.settings, lease_seconds=3600.0), jobs, leases, broker, database)
-    for _ in range(2):
-        await reaper.step()
-    assert await broker.consumers() - {REAPER} == {alive.worker}
-    pending = await broker.client.xpending_range(broker.keys.base, stage.settings.group, "-", "+", 10)
-    assert [entry["message_id"].decode() for entry in pending] == [theirs.entry_id]
-
-
-async def test_a_lost_entry_of_a_dead_consumer_is_acknowledged(broker: Broker, settings: Settings) -> None:
-    """The stream has lost it; the list of what is pending has not. Another consumer's entries are no matter."""
-    await broker.publish([("normal", new_id()), ("normal", kept := new_id())])
-    [lost, entry] = await broker.take("gone", 2)
-    await broker.publish([("normal", new_id())])
-    await broker.take("here", 1)
-    await broker.client.xdel(broker.keys.base, lost.entry_id)
-    assert await broker.inherit("normal", "gone") == [Entry("normal", entry.entry_id, kept)]
-    consumers = {item["name"]: item["pending"] for item in await broker.client.xinfo_consumers(broker.keys.base, settings.group)}
-    assert consumers == {b"gone": 0, b"here": 1, REAPER.encode(): 1}
 
 
 async def test_names_of_the_dead_disappear_from_the_group(stage: Stage, leases: LeaseStore, monkeypatch: pytest.MonkeyPatch) -> None:
