@@ -15,7 +15,7 @@ from chaos.injector import PAUSE_SECONDS
 from chaos.options import Options
 from chaos.segment import Outcome, Plan, run_segment
 from chaos.servers import Servers
-from chaos.themes import KINDS, PAUSES, THEMES, USUAL, hands_for, theme_for
+from chaos.themes import KINDS, LEAST_SECONDS, PAUSES, THEMES, USUAL, hands_for, theme_for
 from chaos.world import Shape
 
 AIM = 300
@@ -95,7 +95,7 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
             seed=dice.randrange(2**31),
             theme=" + ".join(themes) or CHOSEN,
             faults=options.faults or [name for theme in themes for name in THEMES[theme]],
-            seconds=options.load_seconds,
+            seconds=max([options.load_seconds, *(LEAST_SECONDS[theme] for theme in themes if theme in LEAST_SECONDS)]),
             rate=options.rate,
             bulk=options.bulk,
             shape=Shape(options.producers, options.consumers or dice.choice([2, 3, 4]), split=dice.random() < 0.4),

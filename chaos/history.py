@@ -22,7 +22,7 @@ SELECT job_id::text, attempt, worker, extract(epoch FROM started_at)::float8, ex
 FROM attempts ORDER BY job_id, attempt
 """
 MOVES = """
-SELECT job::text, extract(epoch FROM at)::float8, came_from::text, went_to::text, before, after, lease::text, next_lease::text
+SELECT job::text, extract(epoch FROM at)::float8, came_from::text, went_to::text, before, after, lease::text, next_lease::text, digest
 FROM chaos_moves ORDER BY seq
 """
 LIMITS = "SELECT id::text, timeout_seconds::float8 FROM jobs WHERE timeout_seconds IS NOT NULL"
@@ -90,6 +90,7 @@ class Moved(NamedTuple):
     after: int | None
     lease: str | None
     next_lease: str | None
+    digest: str | None = None  # of the result after it
 
 
 @dataclass

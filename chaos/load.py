@@ -14,6 +14,8 @@ REPEATS = 6
 LEAST_BULK = 5
 REPLAYED = 3  # dead jobs at a time
 TYPES = ("chaos.work",) * 12 + ("chaos.thread", "chaos.thread", "chaos.process")
+LONG = 0.01  # of the jobs of the first type
+OVER_A_LEASE_SECONDS = 13.0  # by default
 IMPATIENT_SECONDS = 0.05  # a client that does not wait for the answer and asks again
 
 
@@ -73,6 +75,8 @@ class Load:
             return {"type": kind, "payload": payload | ({"n": self._client.number()} if kind.startswith("chaos.") else {})}
         dice = self._dice
         body: dict[str, Any] = {"type": dice.choice(TYPES), "payload": {"n": self._client.number(), "seconds": _seconds(dice)}}
+        if body["type"] == TYPES[0] and dice.random() < LONG:
+            body["payload"]["seconds"] = dice.choice([dice.uniform(3, 6), OVER_A_LEASE_SECONDS])
         body["payload"] |= _trouble(dice)
         if dice.random() < 0.2:
             body["priority"] = dice.choice(["high", "low"])

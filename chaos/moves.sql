@@ -9,21 +9,22 @@ CREATE TABLE chaos_moves (
     before    integer,                                     -- attempts
     after     integer,
     lease     uuid,                                        -- that held it before
-    next_lease uuid
+    next_lease uuid,
+    digest    text                                         -- of the result after it
 );
 
 CREATE FUNCTION chaos_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO chaos_moves (job, went_to, after, next_lease) SELECT id, status, attempts, lease_id FROM new_jobs;
+    INSERT INTO chaos_moves (job, went_to, after, next_lease, digest) SELECT id, status, attempts, lease_id, md5(result::text) FROM new_jobs;
     RETURN NULL;
 END $$;
 
 CREATE FUNCTION chaos_updated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO chaos_moves (job, came_from, went_to, before, after, lease, next_lease)
-    SELECT new_jobs.id, old_jobs.status, new_jobs.status, old_jobs.attempts, new_jobs.attempts, old_jobs.lease_id, new_jobs.lease_id
-    FROM old_jobs JOIN new_jobs USING (id)
-    WHERE (old_jobs.status, old_jobs.attempts, old_jobs.lease_id) IS DISTINCT FROM (new_jobs.status, new_jobs.attempts, new_jobs.lease_id);
+    INSERT INTO chaos_moves (job, came_from, went_to, before, after, lease, next_lease, digest)
+    SELECT new_jobs.id, old_jobs.status, new_jobs.status, old_jobs.attempts, new_jobs.attempts, old_jobs.lease_id, new_jobs.lease_id,
+           md5(new_jobs.result::text)
+    FROM old_jobs JOIN new_jobs USING (id);
     RETURN NULL;
 END $$;
 

@@ -20,6 +20,7 @@ THEMES: Mapping[str, Sequence[str]] = {
 HANDS: Mapping[str, int] = {"crashes": 1, "freezes": 4, "a minute": 3}  # freezes take long
 # Seconds between two faults. A poison job takes three workers with it: more of them than that would be a test of restarts alone.
 PAUSES: Mapping[str, tuple[float, float]] = {"handlers": (1.0, 4.0), "crashes": (20.0, 25.0)}
+LEAST_SECONDS: Mapping[str, float] = {"a minute": 80.0}  # of load: whoever wakes up after a minute has to meet some
 USUAL = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "crashes", "a minute", "all")
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS.values()))
 

@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import pairwise
 
 from chaos.checks.invariant import HELD, invariant
-from chaos.history import History
+from chaos.history import History, Row
 from shared.lifecycle import TERMINAL, Status
+from shared.webhooks import DELIVERY_TYPE
 
 
 @invariant(12, "one job a tick")
@@ -22,10 +24,20 @@ def one_job_a_tick(history: History) -> Iterator[str]:
             yield f"{row.id}: is of no tick of {row.payload['schedule']}"
 
 
+@invariant(12, "no tick is left out where nothing is broken")
+def every_tick_comes(history: History) -> Iterator[str]:
+    """Of our own schedule, which has one a second."""
+    times = sorted(tick for schedule, tick, _ in history.ticks if schedule == "tick")
+    for first, second in pairwise(times):
+        if not history.troubled(first, second):
+            left_out = round(second - first) - 1
+            yield f"tick: {left_out} were left out after {first:.0f}" if left_out else HELD
+
+
 @invariant(12, "at least one webhook for each end of a job, always with the same id")
 def every_end_is_told(history: History) -> Iterator[str]:
     """A delivery that was answered 2xx; the receiver tells repeats by their id. A job that was replayed ends again."""
-    given_up = sum(row.type == "webhook.deliver" and row.status == Status.FAILED for row in history.rows.values())  # with a letter
+    given_up = Counter(_told_of(row) for row in history.rows.values() if row.type == DELIVERY_TYPE and row.status == Status.FAILED)
     for row in history.rows.values():
         if not row.webhook_url or row.status not in TERMINAL:
             continue
@@ -33,7 +45,12 @@ def every_end_is_told(history: History) -> Iterator[str]:
         yield HELD
         taken = {hook["id"] for hook in hooks if 200 <= hook["answer"] < 300}
         ends = sum(move.went_to in TERMINAL and move.came_from not in TERMINAL for move in history.moves[row.id])
-        if len(taken) < ends - given_up:
+        if len(taken) < ends - given_up[row.id]:  # each of those has a letter
             yield f"{row.id}: ended {ends} times, the last time {row.status}, and {len(taken)} webhooks were taken"
         if len(ids := {hook["id"] for hook in hooks}) > ends:
             yield f"{row.id}: ended {ends} times, and its webhooks had the ids {sorted(ids)}"
+
+
+def _told_of(delivery: Row) -> str:
+    """Return the id of the job that a delivery is about."""
+    return str(delivery.payload["event"]["data"]["id"])

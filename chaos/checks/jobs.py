@@ -2,6 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from itertools import pairwise
 
 from chaos.checks.invariant import HELD, invariant
 from chaos.history import History, Moved, Row
@@ -58,6 +59,15 @@ def success_stays(history: History) -> Iterator[str]:
             yield f"{job}: was said to be on disk as COMPLETED, and is {row.status}"
         if any(run.began > at and not history.woke_to_begin(run) for run in history.runs[job]):
             yield f"{job}: ran again after its success was on disk"
+
+
+@invariant(3, "a result that is there is never overwritten")
+def results_stay(history: History) -> Iterator[str]:
+    """Until somebody runs the job again."""
+    for job, moves in history.moves.items():
+        for first, second in pairwise(moves):
+            if first.went_to == second.went_to == Status.COMPLETED:
+                yield HELD if first.digest == second.digest else f"{job}: its result was overwritten {second.t - first.t:.1f} s later"
 
 
 @invariant(4, "only legal moves, and one terminal state a run")

@@ -1,5 +1,6 @@
 """Invariants 6 to 8: how often a job runs, when, and never beside itself without a reason."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
@@ -35,6 +36,9 @@ def executions_are_bounded(history: History) -> Iterator[str]:
         forgotten = sum(strike.covers(first, last, CALM_SECONDS) for strike in _crashes(history))
         allowed = 1 + len(history.tried[job]) + forgotten
         yield HELD if len(runs) <= allowed else f"{job}: ran {len(runs)} times, {allowed} are explained"
+        for attempt, count in Counter(run.attempt for run in runs).items():
+            if count > 1 + forgotten:
+                yield f"{job}: ran {count} times as attempt {attempt}"
         for tried in history.tried[job]:
             if tried.outcome == "lost" and not _explained(history, tried):
                 yield f"{job}: attempt {tried.attempt} of {tried.worker} was lost, and no fault explains that"

@@ -53,12 +53,14 @@ async def redis_clock_off(world: World, dice: Random) -> AsyncIterator[Hit]:
     """Valkey comes back with its clock an hour fast or slow, and later with the right one."""
     _needed()
     offset = dice.choice(OFFSETS)
-    await _restarted(world, _wrong(offset) | {"FAKETIME_DONT_FAKE_MONOTONIC": "1"})
-    seconds, _ = await world.broker.command("TIME")
-    if abs(int(seconds) - time.time()) < HOUR_SECONDS / 2:
-        raise MissedError("libfaketime does nothing to this Valkey")
-    yield Hit(dice.uniform(2, 6), detail=f"{offset:+d} s")
-    await _restarted(world, {})
+    try:
+        await _restarted(world, _wrong(offset) | {"FAKETIME_DONT_FAKE_MONOTONIC": "1"})
+        seconds, _ = await world.broker.command("TIME")
+        if abs(int(seconds) - time.time()) < HOUR_SECONDS / 2:
+            raise MissedError("libfaketime does nothing to this Valkey")
+        yield Hit(dice.uniform(2, 6), detail=f"{offset:+d} s")
+    finally:
+        await _restarted(world, {})
 
 
 async def _restarted(world: World, environment: Mapping[str, str]) -> None:

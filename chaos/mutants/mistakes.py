@@ -1,6 +1,7 @@
 """The mistakes. Each is applied inside a process of a chaos run before the service starts; nothing of it is reachable any other way."""
 
 import asyncio
+import random
 import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -15,10 +16,14 @@ import shared.job_store
 import shared.lease_store
 import shared.line
 import shared.redis_client
+from consumer.clock_watch import ClockWatch
+from consumer.heartbeat import Heartbeat
 from consumer.outcome import Bury
+from consumer.outgoing import Fetched
 from consumer.reader import Reader
 from consumer.reaper import Reaper
 from consumer.reconciler import Reconciler
+from consumer.scheduler import Scheduler
 from consumer.settler import Settler
 from consumer.webhook_signature import signed_headers
 from producer.submit import Submitter
@@ -33,6 +38,7 @@ PATIENCE_SECONDS = 0.03
 REPLY_SECONDS = 0.4
 MOST_ENTRIES = 20
 LATE_SECONDS = 4.0
+SELDOM = 0.2
 
 
 def mistake(function: Mistake) -> Mistake:
@@ -303,3 +309,56 @@ def slow_reads() -> None:
         return await read(self, *args, **options)
 
     _put(Reader, "read", lazy)
+
+
+@mistake
+def ticks_are_left_out() -> None:
+    """A scheduler passes over one tick in five."""
+    decided = Scheduler._decided
+
+    def careless(self: Any, *args: Any) -> Any:
+        return [([] if random.random() < SELDOM else runs, advance) for runs, advance in decided(self, *args)]
+
+    _put(Scheduler, "_decided", careless)
+
+
+@mistake
+def webhooks_are_forgotten() -> None:
+    """One delivery in five is said to have been taken, and was never sent."""
+    answer = consumer.handlers.webhook_deliver._answer
+
+    async def silent(outgoing: Any, url: str, headers: Any, body: bytes) -> Any:
+        if random.random() < SELDOM:
+            return Fetched(204, url, {}, b"", 0.0)
+        return await answer(outgoing, url, headers, body)
+
+    _put(consumer.handlers.webhook_deliver, "_answer", silent)
+
+
+@mistake
+def letters_are_added_twice() -> None:
+    """A letter goes into the DLQ stream without a look whether it is there."""
+    bury = Broker.bury
+
+    async def insistent(self: Any, letters: Sequence[Any]) -> Any:
+        await bury(self, [(letter, None) for letter, _ in letters])
+        return await bury(self, letters)
+
+    _put(Broker, "bury", insistent)
+
+
+@mistake
+def who_wakes_up_goes_on() -> None:
+    """A worker that was frozen begins what it had claimed before."""
+    _put(Heartbeat, "holds", lambda self, lease: bool(self and lease))
+
+
+@mistake
+def no_look_at_the_clock() -> None:
+    """What went by Redis's clock is not put right when that was set."""
+
+    async def never(self: Any) -> bool:
+        del self
+        return False
+
+    _put(ClockWatch, "was_set", never)

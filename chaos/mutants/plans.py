@@ -30,7 +30,7 @@ BASE = Plan(
 
 PLANS: Mapping[str, Mapping[str, Any]] = {
     "settle-does-not-wait-for-the-disk": {"faults": ("postgres.immediate",)},
-    "answer-before-commit": {"faults": ("producer.kill", "producer.kill.point")},
+    "answer-before-commit": {"faults": ("producer.kill", "producer.kill.point", "postgres.kill")},
     "publish-before-commit": {},
     "ack-before-settle": {"faults": ("consumer.kill", "consumer.kill.point")},
     "no-fence": {"faults": ("consumer.freeze.past",), "jobs": (("chaos.work", {"seconds": 1.0}),)},
@@ -69,6 +69,11 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "leases-end-late": {"faults": ("consumer.kill",), "pause": (8.0, 9.0), "seconds": 20.0},
     "a-claim-of-what-runs": {"faults": ("redis.group",), "jobs": (("chaos.work", {"seconds": 1.5}),), "settings": SHORT_LEASE | MANY_SLOTS},
     "slow-reads": {},
+    "ticks-are-left-out": {},
+    "webhooks-are-forgotten": {"seconds": 30.0},
+    "letters-are-added-twice": {"jobs": (("chaos.work", PLAIN), GIVES_UP)},
+    "who-wakes-up-goes-on": {"faults": ("consumer.freeze.point", "consumer.freeze.past"), "hands": 2, "seconds": 30.0},
+    "no-look-at-the-clock": {"faults": ("redis.clock",), "jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "raise", "times": 1}))},
     "attempt-reset-on-replay": {"jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "give_up", "times": 1}))},
 }
 

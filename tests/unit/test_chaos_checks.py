@@ -223,6 +223,31 @@ def tick_doubled(history: History) -> None:
     history.ticks += [("tick", 100.0, JOB), ("tick", 100.0, JOB)]
 
 
+def tick_left_out(history: History) -> None:
+    """12."""
+    for second in (100, 101, 103):
+        history.ticks.append(("tick", float(second), JOB))
+
+
+def result_overwritten(history: History) -> None:
+    """3."""
+    end = history.moves[JOB][-1]
+    history.moves[JOB] += [end._replace(t=103.0, came_from="COMPLETED", digest="b")]
+
+
+def ran_twice_as_one_attempt(history: History) -> None:
+    """6."""
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.1, 100.2, "handed_back", "")]
+    history.runs[JOB] = [Run(JOB, 1, ONE, 100.1, 100.15, "returned"), Run(JOB, 1, ONE, 100.2, 100.5, "returned")]
+
+
+def webhook_of_another_was_given_up(history: History) -> None:
+    """12."""
+    history.rows[JOB] = row()._replace(webhook_url="http://127.0.0.1/hook")
+    payload = {"url": "http://127.0.0.1/hook", "event": {"data": {"id": "another"}}}
+    history.rows["w"] = row("w")._replace(type="webhook.deliver", status="FAILED", payload=payload, result=None)
+
+
 def waited(history: History) -> None:
     """14."""
     history.runs[JOB] = [Run(JOB, 1, ONE, 103.1, 103.2, "returned")]
@@ -234,7 +259,7 @@ BREAKS: dict[Callable[[History], None], int] = {
     for function in (
         *(lost, not_over, made_up, doubled, never_ended, result_of_another, success_forgotten, illegal, ended_twice, attempt_fell),
         *(ran_too_often, lost_without_a_reason, failed_unasked, gave_up, left_over, key_doubled, accepted_without_a_store),
-        *(refused_without_redis, tick_without_a_job, tick_doubled, waited),
+        *(refused_without_redis, tick_without_a_job, tick_doubled, waited, tick_left_out, result_overwritten),
         *(
             lost_before_its_worker_died,
             hung_at_the_end,
@@ -242,6 +267,8 @@ BREAKS: dict[Callable[[History], None], int] = {
             cancelled_by_nobody,
             lived_again_by_itself,
             settled_by_a_stranger,
+            ran_twice_as_one_attempt,
+            webhook_of_another_was_given_up,
         ),
     )
 }
