@@ -227,7 +227,7 @@ class Broker:
         return (value or b"").decode()
 
     async def begin_filling(self, found: str, note: str) -> bool:
-        """Empty the ZSET and leave a note, unless the note is not the one that was found any more: False."""
+        """Leave a note, and empty the ZSET if one was found; False when it is not the one that was found any more."""
         return bool(await self._run("refill", [self.keys.delayed, self.keys.clock], [found, note]))
 
     async def end_filling(self, found: str, note: str) -> bool:

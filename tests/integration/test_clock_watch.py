@@ -78,6 +78,16 @@ async def test_nothing_is_touched_while_the_clock_goes_as_it_should(reconciler: 
     assert list(await due_in(broker)) == [stranger]
 
 
+async def test_what_is_there_at_the_first_look_stays(reconciler: Reconciler, broker: Broker) -> None:
+    """Nothing says that it is wrong."""
+    await broker.client.delete(broker.keys.clock)
+    stranger = new_id()
+    await broker.delay([Due(stranger, "normal", 600.0)])
+    await reconciler.step()
+    assert list(await due_in(broker)) == [stranger]
+    assert await broker.clock_note()
+
+
 async def test_a_look_that_took_long_says_nothing(
     reconciler: Reconciler, broker: Broker, dispatch: DispatchStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
