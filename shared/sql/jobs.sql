@@ -105,7 +105,7 @@ WITH moved AS (
 SELECT id::text, type, reason, error, attempts, now() AS dead_at FROM moved;
 
 -- name: hand_back
--- hand_back: PROCESSING -> PENDING, fenced. Counts nothing: the worker stops, the job is as before.
+-- hand_back: PROCESSING -> PENDING, fenced. Counts nothing: the worker stops, or has not begun it; the job is as before.
 WITH moved AS (
     UPDATE jobs SET status = 'PENDING', lease_id = NULL, updated_at = now()
     FROM unnest($1::uuid[], $2::integer[]) AS unfinished (id, attempt)
