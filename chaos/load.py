@@ -14,7 +14,8 @@ REPEATS = 6
 LEAST_BULK = 5
 REPLAYED = 3  # dead jobs at a time
 TYPES = ("chaos.work",) * 12 + ("chaos.thread", "chaos.thread", "chaos.process")
-LONG = 0.01  # of the jobs of the first type
+LONG = 0.004  # of the jobs of the first type. More of them, and those that crash twice would stand in line for minutes: one at a time
+VERY_LONG = 0.05  # of those
 OVER_A_LEASE_SECONDS = 13.0  # by default
 IMPATIENT_SECONDS = 0.05  # a client that does not wait for the answer and asks again
 
@@ -76,7 +77,7 @@ class Load:
         dice = self._dice
         body: dict[str, Any] = {"type": dice.choice(TYPES), "payload": {"n": self._client.number(), "seconds": _seconds(dice)}}
         if body["type"] == TYPES[0] and dice.random() < LONG:
-            body["payload"]["seconds"] = dice.choice([dice.uniform(3, 6), OVER_A_LEASE_SECONDS])
+            body["payload"]["seconds"] = dice.uniform(3, 6) if dice.random() > VERY_LONG else OVER_A_LEASE_SECONDS
         body["payload"] |= _trouble(dice)
         if dice.random() < 0.2:
             body["priority"] = dice.choice(["high", "low"])

@@ -53,7 +53,13 @@ MOVES: dict[str, Move] = {
         _move("retry", _RUNNING, Status.RETRYING, fenced=True, note="failures + 1; due again after 2 s, 4 s, 8 s"),
         _move("snooze", _RUNNING, Status.SCHEDULED, fenced=True, note="counts no failure"),
         _move("bury", _RUNNING, Status.FAILED, fenced=True, note="attempts spent, or a permanent failure"),
-        _move("hand_back", _RUNNING, Status.PENDING, fenced=True, note="graceful shutdown, or not begun because its lease may be over; counts nothing"),
+        _move(
+            "hand_back",
+            _RUNNING,
+            Status.PENDING,
+            fenced=True,
+            note="graceful shutdown, or not begun because its lease may be over; counts nothing",
+        ),
         _move("abort", _RUNNING, Status.CANCELLED, fenced=True, note="the worker honours a cancel request"),
         _move(
             "reclaim",

@@ -72,7 +72,7 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "ticks-are-left-out": {},
     "webhooks-are-forgotten": {"seconds": 30.0},
     "letters-are-added-twice": {"jobs": (("chaos.work", PLAIN), GIVES_UP)},
-    "who-wakes-up-goes-on": {"faults": ("consumer.freeze.point", "consumer.freeze.past"), "hands": 2, "seconds": 30.0},
+    "who-wakes-up-goes-on": {"faults": ("consumer.freeze.point", "consumer.freeze.past"), "hands": 2, "seconds": 30.0, "patience": 90.0},
     "no-look-at-the-clock": {"faults": ("redis.clock",), "jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "raise", "times": 1}))},
     "attempt-reset-on-replay": {"jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "give_up", "times": 1}))},
 }
