@@ -58,7 +58,7 @@ MOVES: dict[str, Move] = {
             _RUNNING,
             Status.PENDING,
             fenced=True,
-            note="graceful shutdown, or not begun because its lease may be over; counts nothing",
+            note="graceful shutdown, or not begun as its lease may be over; counts nothing",
         ),
         _move("abort", _RUNNING, Status.CANCELLED, fenced=True, note="the worker honours a cancel request"),
         _move(
