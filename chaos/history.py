@@ -123,7 +123,7 @@ class Request(NamedTuple):
 
 @dataclass
 class Strike:
-    """A fault that struck: its making began at `began` and was done at `hit`. `healed` is None until it was."""
+    """A fault that struck: its making began at `began` and was done at `hit`; its mending began at `mending` and was done at `healed`."""
 
     fault: str
     kind: str
@@ -133,6 +133,7 @@ class Strike:
     hit: float
     detail: str = ""
     healed: float | None = None
+    mending: float | None = None
 
     def covers(self, since: float, until: float, margin: float = 0.0) -> bool:
         """Whether it was under way in some part of this time."""
@@ -206,6 +207,8 @@ def read_journal(history: History, file: Path) -> None:
                 history.requests.append(Request(event["began"], asked["numbers"], asked["key"], event["t"], event["status"], event["ids"]))
             case "struck":
                 struck[event["i"]] = _strike(event)
+            case "mending":
+                struck[event["i"]].mending = event["t"]
             case "healed":
                 struck[event["i"]].healed = event["t"]
             case _:

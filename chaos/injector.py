@@ -59,6 +59,7 @@ class Injector:
                 )
                 struck = True
                 await asyncio.sleep(hit.seconds)
+                self.world.journal.note("mending", i=number)
         except (MissedError, UnavailableError, OSError) as error:  # the other fault of a pair may be in the way
             self.missed[fault.name] = str(error)
         finally:

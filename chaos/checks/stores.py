@@ -45,19 +45,24 @@ def postgres_is_needed(history: History) -> Iterator[str]:
     """What cannot be committed is not accepted."""
     for strike in _outages(history, "postgres", alone=False):
         for request in history.requests:
-            if _within(request, strike) and request.answered < (strike.healed or 0):
+            if _within(request, strike) and request.answered < _end(strike):
                 refused = request.status not in {200, 202}
                 yield HELD if refused else f"{strike.fault}: {len(request.ids)} jobs were accepted while it was away"
 
 
 def _outages(history: History, store: str, *, alone: bool = True) -> Iterator[Strike]:
     for strike in history.strikes:
-        if store not in strike.strikes or strike.healed is None or strike.healed - strike.hit < LEAST_SECONDS:
+        if store not in strike.strikes or _end(strike) - strike.hit < LEAST_SECONDS:
             continue
-        others = [other for other in history.strikes if other is not strike and other.covers(strike.began, strike.healed, LEAST_SECONDS)]
+        others = [other for other in history.strikes if other is not strike and other.covers(strike.began, _end(strike), LEAST_SECONDS)]
         if not (alone and others):
             yield strike
 
 
+def _end(strike: Strike) -> float:
+    """When its mending began: what comes back may answer for a while before we hear of it."""
+    return strike.mending or strike.hit
+
+
 def _within(request: Request, strike: Strike) -> bool:
-    return strike.hit + SETTLED_SECONDS <= request.sent <= (strike.healed or 0) - SETTLED_SECONDS
+    return strike.hit + SETTLED_SECONDS <= request.sent <= _end(strike) - SETTLED_SECONDS

@@ -204,12 +204,12 @@ def key_doubled(history: History) -> None:
 
 def accepted_without_a_store(history: History) -> None:
     """11."""
-    history.strikes.append(Strike("postgres.kill", "PostgreSQL", ["postgres"], [EVERYONE], 99.0, 99.0, healed=101.0))
+    history.strikes.append(Strike("postgres.kill", "PostgreSQL", ["postgres"], [EVERYONE], 99.0, 99.0, healed=101.0, mending=100.9))
 
 
 def refused_without_redis(history: History) -> None:
     """11."""
-    history.strikes.append(Strike("redis.kill", "Redis", ["redis"], [], 200.0, 200.0, healed=210.0))
+    history.strikes.append(Strike("redis.kill", "Redis", ["redis"], [], 200.0, 200.0, healed=210.0, mending=209.0))
     history.requests += [Request(201.0 + n / 10, [100 + n], None, 201.1 + n / 10, 503, []) for n in range(20)]
 
 
@@ -386,6 +386,15 @@ def test_webhooks_have_to_arrive_with_one_id() -> None:
     assert check(history) == []
     history.hooks[JOB].append({"id": "w2", "answer": 204})
     assert {finding.number for finding in check(history)} == {12}
+
+
+@pytest.mark.parametrize(("answered", "found"), [(101.05, False), (100.8, True)])
+def test_what_is_answered_when_a_store_comes_back_is_no_finding(answered: float, *, found: bool) -> None:
+    """11: it answers a moment before we hear that it is there."""
+    history = sound()
+    history.requests[0] = history.requests[0]._replace(answered=answered)
+    history.strikes.append(Strike("postgres.kill", "Postgres", ["postgres"], [EVERYONE], 99.0, 99.0, healed=101.1, mending=101.0))
+    assert (11 in {finding.number for finding in check(history)}) == found
 
 
 @pytest.mark.parametrize("history", [sound, taken_over, retried])
