@@ -30,7 +30,7 @@ BASE = Plan(
 
 PLANS: Mapping[str, Mapping[str, Any]] = {
     "settle-does-not-wait-for-the-disk": {"faults": ("postgres.immediate",)},
-    "answer-before-commit": {"faults": ("producer.kill", "producer.kill.point", "postgres.kill")},
+    "answer-before-commit": {"faults": ("producer.kill", "producer.kill.point", "postgres.kill"), "hands": 2, "seconds": 25.0},
     "publish-before-commit": {},
     "ack-before-settle": {"faults": ("consumer.kill", "consumer.kill.point")},
     "no-fence": {"faults": ("consumer.freeze.past",), "jobs": (("chaos.work", {"seconds": 1.0}),)},
