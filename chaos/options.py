@@ -3,7 +3,7 @@
 import argparse
 import json
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,50 +38,50 @@ class Options:
 def parse(words: Sequence[str]) -> Options:
     """Read the command line. Ends the process with a sentence when it makes no sense."""
     parser = argparse.ArgumentParser(prog="python -m chaos", description="Break everything around your jobs, and check that none is lost.")
-    add = parser.add_argument
+    for add in (_add_length, _add_load, _add_faults, _add_users, _add_campaign):
+        add(parser.add_argument)
+    told = vars(parser.parse_args(words))
+    try:
+        told["jobs"] = [(kind, _payload(payload)) for kind, payload in told["jobs"]]
+        told["settings"] = dict(_pair(text) for text in told["settings"])
+    except ValueError as error:
+        parser.error(str(error))
+    if told["seed"] is None:
+        told["seed"] = secrets.randbelow(2**31)
+    told["campaign"] = told["campaign"] or told["resume"] is not None
+    return Options(**told)
+
+
+def _add_length(add: Callable[..., Any]) -> None:
     add("--seed", type=int, help="repeat the choices of an earlier run (default: by chance, it is printed)")
     add("--seconds", type=_positive, default=300.0, help="go on for so long; the segment under way is finished (default 300)")
-    add(
-        "--load-seconds",
-        type=_positive,
-        default=25.0,
-        help="of load and faults in a segment, which is then healed and checked (default 25)",
-    )
+    of_a_segment = "of load and faults in a segment, which is then healed and checked (default 25)"
+    add("--load-seconds", type=_positive, default=25.0, help=of_a_segment)
+
+
+def _add_load(add: Callable[..., Any]) -> None:
     add("--rate", type=_positive, default=30.0, help="requests a second; one in four submits many jobs (default 30)")
     add("--bulk", type=_some, default=40, help="jobs of the largest bulk request (default 40)")
-    add("--themes", type=_names(THEMES), default=(), metavar="THEME,...", help=f"segments of these only: {', '.join(THEMES)}")
-    add("--faults", type=_names(FAULTS), default=(), metavar="FAULT,...", help=f"these faults only: {', '.join(FAULTS)}")
-    add("--handlers", type=_words, default=(), metavar="MODULE,...", help="modules with your own @job handlers")
-    add("--job", action="append", nargs=2, default=[], metavar=("TYPE", "JSON"), help="submit this, not our own jobs; may be repeated")
-    add("--set", action="append", default=[], metavar="NAME=VALUE", help="a setting of the service, by its variable; may be repeated")
     add("--consumers", type=int, default=0, help="processes (default: 2 to 4, by the seed)")
     add("--producers", type=_some, default=2, help="processes (default 2)")
+
+
+def _add_faults(add: Callable[..., Any]) -> None:
+    add("--themes", type=_names(THEMES), default=(), metavar="THEME,...", help=f"segments of these only: {', '.join(THEMES)}")
+    add("--faults", type=_names(FAULTS), default=(), metavar="FAULT,...", help=f"these faults only: {', '.join(FAULTS)}")
+
+
+def _add_users(add: Callable[..., Any]) -> None:
+    repeated = {"action": "append", "default": []}
+    add("--handlers", type=_words, default=(), metavar="MODULE,...", help="modules with your own @job handlers")
+    add("--job", dest="jobs", **repeated, nargs=2, metavar=("TYPE", "JSON"), help="submit this, not our own jobs; may be repeated")
+    add("--set", dest="settings", **repeated, metavar="NAME=VALUE", help="a setting of the service, by its variable; may be repeated")
+
+
+def _add_campaign(add: Callable[..., Any]) -> None:
     add("--campaign", action="store_true", help="go on until every kind of fault has struck 300 times, SIGKILL 3,000, for 1,000,000 jobs")
     add("--resume", type=Path, metavar="FILE", help="go on with the campaign of this file, or begin it there")
     add("--output", type=Path, default=OUTPUT, help="where report and histories go (default .chaos)")
-    told = parser.parse_args(words)
-    try:
-        jobs = [(kind, _payload(payload)) for kind, payload in told.job]
-        settings = dict(_pair(text) for text in told.set)
-    except ValueError as error:
-        parser.error(str(error))
-    return Options(
-        seed=told.seed if told.seed is not None else secrets.randbelow(2**31),
-        seconds=told.seconds,
-        load_seconds=told.load_seconds,
-        rate=told.rate,
-        bulk=told.bulk,
-        themes=told.themes,
-        faults=told.faults,
-        handlers=told.handlers,
-        jobs=jobs,
-        settings=settings,
-        consumers=told.consumers,
-        producers=told.producers,
-        campaign=told.campaign or told.resume is not None,
-        resume=told.resume,
-        output=told.output,
-    )
 
 
 def _positive(text: str) -> float:
