@@ -65,9 +65,11 @@ def success_stays(history: History) -> Iterator[str]:
 def results_stay(history: History) -> Iterator[str]:
     """Until somebody runs the job again."""
     for job, moves in history.moves.items():
+        if any(move.went_to == Status.COMPLETED for move in moves):
+            yield HELD
         for first, second in pairwise(moves):
-            if first.went_to == second.went_to == Status.COMPLETED:
-                yield HELD if first.digest == second.digest else f"{job}: its result was overwritten {second.t - first.t:.1f} s later"
+            if first.went_to == second.went_to == Status.COMPLETED and first.digest != second.digest:
+                yield f"{job}: its result was overwritten {second.t - first.t:.1f} s later"
 
 
 @invariant(4, "only legal moves, and one terminal state a run")
