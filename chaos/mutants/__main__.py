@@ -1,16 +1,16 @@
-"""`python -m chaos.mutants`: each mistake must be caught, and the same segment without it must hold."""
+"""`python -m chaos.mutants`: each mistake must be found by an invariant that speaks of it, and the same segment without it must hold."""
 
 import argparse
 import asyncio
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.checks import Finding
-from chaos.mutants.mistakes import MISTAKES
+from chaos.mutants.mistakes import MISTAKES, Mistake
 from chaos.mutants.plans import plan_for
 from chaos.segment import Plan, run_segment
 from chaos.servers import Servers
@@ -22,11 +22,20 @@ OUTPUT = Path(".chaos/mutants")
 class Kill:
     """What became of a mistake."""
 
-    name: str
-    caught_by: Sequence[int]  # invariants
-    first: str  # what was found first
+    mistake: Mistake
+    findings: Sequence[Finding]
     seconds: float
     false_alarms: Sequence[Finding]  # found without the mistake
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """The invariants that found something."""
+        return sorted({finding.number for finding in self.findings})
+
+    @property
+    def caught(self) -> bool:
+        """Whether one of them speaks of this mistake."""
+        return not self.mistake.found_by.isdisjoint(self.numbers)
 
 
 async def hunt(names: Sequence[str], output: Path, folder: Path) -> list[Kill]:
@@ -34,18 +43,18 @@ async def hunt(names: Sequence[str], output: Path, folder: Path) -> list[Kill]:
     servers = Servers(folder)
     servers.start()
     try:
-        return [await _hunted(servers, name, output) for name in names]
+        return [await _hunted(servers, MISTAKES[name], output) for name in names]
     finally:
         servers.stop()
 
 
-async def _hunted(servers: Servers, name: str, output: Path) -> Kill:
-    wrong, sound = plan_for(name)
+async def _hunted(servers: Servers, mistake: Mistake, output: Path) -> Kill:
+    wrong, sound = plan_for(mistake.name)
     began = time.monotonic()
-    found = await _findings(servers, wrong, output / name)
+    found = await _findings(servers, wrong, output / mistake.name)
     seconds = time.monotonic() - began
-    alarms = await _findings(servers, sound, output / f"{name}-sound")
-    kill = Kill(name, sorted({item.number for item in found}), found[0].what if found else "", seconds, alarms)
+    alarms = await _findings(servers, sound, output / f"{mistake.name}-sound")
+    kill = Kill(mistake, found, seconds, alarms)
     print(_line(kill), flush=True)
     return kill
 
@@ -55,19 +64,23 @@ async def _findings(servers: Servers, plan: Plan, folder: Path) -> Sequence[Find
 
 
 def _line(kill: Kill) -> str:
-    verdict = f"caught by {_numbers(kill)} ({kill.first})" if kill.caught_by else "NOT CAUGHT"
+    spoken = next((item.what for item in kill.findings if item.number in kill.mistake.found_by), "")
+    verdict = f"caught by {_told(kill.numbers)} ({spoken})" if kill.caught else f"NOT CAUGHT by {_told(kill.mistake.found_by)}"
     alarms = "".join(f"\n    FALSE ALARM without it, {alarm.number}: {alarm.what}" for alarm in kill.false_alarms)
-    return f"{kill.name}: {verdict}; {kill.seconds:.0f} s{alarms}"
+    return f"{kill.mistake.name}: {verdict}; {kill.seconds:.0f} s{alarms}"
 
 
-def _numbers(kill: Kill) -> str:
-    return ", ".join(map(str, kill.caught_by))
+def _told(numbers: Iterable[int]) -> str:
+    return ", ".join(map(str, sorted(numbers))) or "none"
 
 
 def table(kills: Sequence[Kill]) -> str:
     """Return the kill table in Markdown."""
-    lines = [f"| {kill.name.replace('-', ' ')} | {MISTAKES[kill.name].__doc__} | {_numbers(kill) or 'not caught'} |" for kill in kills]
-    return "\n".join(["| mistake | what it does | found by invariant |", "|---|---|---|", *lines, ""])
+    lines = [
+        f"| {kill.mistake.name.replace('-', ' ')} | {kill.mistake.does} | {_told(kill.mistake.found_by)} | {_told(kill.numbers)} |"
+        for kill in kills
+    ]
+    return "\n".join(["| mistake | what it does | one of these has to find it | found by |", "|---|---|---|---|", *lines, ""])
 
 
 def main() -> int:
@@ -82,7 +95,7 @@ def main() -> int:
         Path(folder).chmod(0o755)
         kills = asyncio.run(hunt(told.names or list(MISTAKES), told.output, Path(folder)))
     (told.output / "table.md").write_text(table(kills))
-    return int(any(not kill.caught_by or kill.false_alarms for kill in kills))
+    return int(any(not kill.caught or kill.false_alarms for kill in kills))
 
 
 if __name__ == "__main__":

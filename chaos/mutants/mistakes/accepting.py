@@ -1,0 +1,68 @@
+"""Mistakes of the way in: what is said, what is stored, what is published."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+import msgspec
+
+from chaos.mutants.mistakes.mistake import mistake, put
+from producer.submit import Submitter
+from shared.errors import BrokerUnavailableError
+from shared.models import NewJob
+
+ENTRY_AHEAD_SECONDS = 0.03
+
+
+@mistake(1, 11)
+def answer_before_commit() -> None:
+    """2xx as soon as the job is taken."""
+    submit = Submitter.submit
+
+    async def hasty(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        if any(job.idempotency_key for job in jobs):
+            return await submit(self, jobs)
+        task = asyncio.create_task(submit(self, jobs))
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
+        return {}
+
+    put(Submitter, "submit", hasty)
+
+
+@mistake(10)
+def publish_before_commit() -> None:
+    """The entry is in the stream before the row is there."""
+    persist = Submitter._persist
+
+    async def eager(self: Any, group: list[Any]) -> None:
+        with suppress(BrokerUnavailableError):
+            await self._publisher._broker.publish((job.lane, job.id) for request in group for job in request.jobs)
+        await asyncio.sleep(ENTRY_AHEAD_SECONDS)
+        await persist(self, group)
+
+    put(Submitter, "_persist", eager)
+
+
+@mistake(9)
+def keys_are_forgotten() -> None:
+    """Idempotency keys are not stored."""
+    submit = Submitter.submit
+
+    async def keyless(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        return await submit(self, [msgspec.structs.replace(job, idempotency_key=None) for job in jobs])
+
+    put(Submitter, "submit", keyless)
+
+
+@mistake(11)
+def answer_waits_for_redis() -> None:
+    """2xx only when the entry is in the stream."""
+    submit = Submitter.submit
+
+    async def dependent(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        known = await submit(self, jobs)
+        await self._publisher._broker.ping()
+        return known
+
+    put(Submitter, "submit", dependent)
