@@ -15,7 +15,7 @@ from chaos.injector import PAUSE_SECONDS
 from chaos.options import Options
 from chaos.segment import Outcome, Plan, run_segment
 from chaos.servers import Servers
-from chaos.themes import KINDS, LEAST_SECONDS, PAUSES, THEMES, USUAL, hands_for, theme_for
+from chaos.themes import KINDS, LEAST_SECONDS, PAUSES, USUAL, faults_of, hands_for, theme_for
 from chaos.world import Shape
 
 AIM = 300
@@ -94,7 +94,7 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
         yield Plan(
             seed=dice.randrange(2**31),
             theme=" + ".join(themes) or CHOSEN,
-            faults=options.faults or [name for theme in themes for name in THEMES[theme]],
+            faults=options.faults or faults_of(themes, tally.figures.by_fault),
             seconds=max([options.load_seconds, *(LEAST_SECONDS[theme] for theme in themes if theme in LEAST_SECONDS)]),
             rate=options.rate,
             bulk=options.bulk,
@@ -115,7 +115,8 @@ def _themes(options: Options, tally: Tally, dice: Random) -> Sequence[str]:
         return (options.themes[tally.segments % len(options.themes)],)
     if options.campaign and dice.random() < TARGETED:
         deficits = sorted(_deficits(tally.figures).items(), key=lambda item: -item[1])
-        return tuple(dict.fromkeys(theme_for(kind) for kind, share in deficits if share > 0))[:AT_A_TIME] or USUAL[-1:]
+        if lacking := tuple(dict.fromkeys(theme_for(kind) for kind, share in deficits if share > 0)):
+            return lacking[:AT_A_TIME]
     return (USUAL[(tally.seed + tally.segments) % len(USUAL)],)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import time
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -25,6 +26,7 @@ class Injector:
     hands: int = 2
     pause: tuple[float, float] = PAUSE_SECONDS
     missed: dict[str, str] = field(default_factory=dict)  # fault -> why it did not strike
+    _turns: Counter[str] = field(default_factory=Counter)
     _busy: set[str] = field(default_factory=set)  # parts that a hand is at
     _numbers: "itertools.count[int]" = field(default_factory=itertools.count)
 
@@ -37,11 +39,18 @@ class Injector:
             await _pause(stop, self.dice.uniform(*self.pause))
             free = [name for name in self.names if _part(name) not in self._busy]
             if free and not stop.is_set():
-                fault = FAULTS[self.dice.choice(free)]
+                fault = FAULTS[self._choose(free)]
                 taken = {_part(fault.name)} & {*ALONE}
                 self._busy |= taken
                 await self._inject(fault)
                 self._busy -= taken
+
+    def _choose(self, names: Sequence[str]) -> str:
+        """By chance one of those that had their turn least often: each comes once before any comes twice."""
+        least = min(self._turns[name] for name in names)
+        name = self.dice.choice([name for name in names if self._turns[name] == least])
+        self._turns[name] += 1
+        return name
 
     async def _inject(self, fault: Fault) -> None:
         number, began, struck = next(self._numbers), time.time(), False

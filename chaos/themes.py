@@ -16,13 +16,22 @@ THEMES: Mapping[str, Sequence[str]] = {
     "all": [name for name in FAULTS if name not in MINUTES],
     "crashes": ["consumer.kill"],  # one at a time: what a crash costs when nothing else is broken
     "a minute": MINUTES,
+    "alone": [name for name in FAULTS if name not in MINUTES],  # one after the other: what each costs when nothing else is broken
 }
-HANDS: Mapping[str, int] = {"crashes": 1, "freezes": 4, "a minute": 3}  # freezes take long
+HANDS: Mapping[str, int] = {"crashes": 1, "alone": 1, "freezes": 4, "a minute": 3}  # freezes take long
 # Seconds between two faults. A poison job takes three workers with it: more of them than that would be a test of restarts alone.
-PAUSES: Mapping[str, tuple[float, float]] = {"handlers": (1.0, 4.0), "crashes": (20.0, 25.0)}
-LEAST_SECONDS: Mapping[str, float] = {"a minute": 80.0}  # of load: whoever wakes up after a minute has to meet some
+PAUSES: Mapping[str, tuple[float, float]] = {"handlers": (1.0, 4.0), "crashes": (20.0, 25.0), "alone": (11.0, 12.0)}
+# Of load: whoever wakes up after a minute has to meet some; a segment of single faults is one round of as many as there is time for.
+LEAST_SECONDS: Mapping[str, float] = {"a minute": 80.0, "alone": 300.0}
+ROUND = 18
 USUAL = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "crashes", "a minute", "all")
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS.values()))
+
+
+def faults_of(themes: Sequence[str], struck: Mapping[str, int]) -> Sequence[str]:
+    """Return their faults; of those that strike alone the ones that did so least, as many as one segment has time for."""
+    names = [name for theme in themes for name in THEMES[theme]]
+    return sorted(names, key=lambda name: struck.get(name, 0))[:ROUND] if "alone" in themes else names
 
 
 def theme_for(kind: str) -> str:

@@ -11,7 +11,7 @@ from chaos.faults import FAULTS
 from chaos.figures import Figures
 from chaos.injector import PAUSE_SECONDS
 from chaos.options import parse
-from chaos.themes import KINDS, THEMES, theme_for
+from chaos.themes import KINDS, ROUND, THEMES, USUAL, theme_for
 
 
 def reached() -> Figures:
@@ -58,6 +58,26 @@ def test_a_campaign_breaks_three_things_at_a_time() -> None:
     [plan, *_] = [plan for plan in plans_made if plan.theme == "kills + network + redis"]
     assert set(plan.faults) == {*THEMES["kills"], *THEMES["network"], *THEMES["redis"]}
     assert (plan.hands, plan.pause) == (4, PAUSE_SECONDS)
+
+
+def test_a_campaign_that_lacks_a_case_only_goes_round_the_themes() -> None:
+    """Which of them will bring it is not known."""
+    figures = reached()
+    figures.judged["11: Redis away: submissions go on"] = 0
+    themes = {next(plans(parse(["--campaign", "--seed", "1"]), Tally(1, segments, figures))).theme for segments in range(len(USUAL))}
+    assert themes == {*USUAL}
+
+
+def test_single_faults_come_in_rounds() -> None:
+    """One at a time; each segment takes those that struck least so far."""
+    tally = Tally(1)
+    seen: list[str] = []
+    for _ in range(len(THEMES["alone"]) // ROUND):
+        plan = next(plans(parse(["--themes", "alone", "--seed", "1"]), tally))
+        seen += plan.faults
+        tally.figures.by_fault |= dict.fromkeys(plan.faults, 1)
+    assert (plan.hands, len(plan.faults)) == (1, ROUND)
+    assert len(seen) == len({*seen}) > 2 * ROUND - 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

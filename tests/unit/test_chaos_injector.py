@@ -77,3 +77,12 @@ async def test_what_does_not_strike_is_named(monkeypatch: pytest.MonkeyPatch, tm
     """With the reason, and it is not counted."""
     log, hand, journal = await struck(monkeypatch, tmp_path, ["redis.miss"], 2)
     assert (log, hand.missed, [*read(journal)]) == ([], {"redis.miss": "nothing was there"}, [])
+
+
+async def test_each_has_its_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Once before any has it twice."""
+    log, _, _ = await struck(monkeypatch, tmp_path, ["redis.kill", "consumer.kill", "postgres.kill"], 1)
+    begun = [event for event in log if event[0] == "+"]
+    rounds = [{*begun[i : i + 3]} for i in range(0, len(begun) - 2, 3)]
+    assert len(rounds) > 1
+    assert all(len(names) == 3 for names in rounds)
