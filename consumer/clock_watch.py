@@ -30,7 +30,8 @@ class ClockWatch:
         now = (await self._dispatch.moment(0)).timestamp()
         ahead = await self._broker.time() - now
         run_id, note = await self._broker.run_id() or "", await self._broker.clock_note()
-        if time.monotonic() - began > SURE_SECONDS or _holds(note, ahead, run_id, now):
+        interrupted = bool(note) and note == self._ours  # by a store that was away: we have not ended
+        if time.monotonic() - began > SURE_SECONDS or (not interrupted and _holds(note, ahead, run_id, now)):
             return False
         log.info("filling_zset", redis_ahead=round(ahead, 3), note=note)
         self._ours, self._found = f"{FILLING} {now:.0f} {secrets.token_hex(4)}", f"{ahead:.3f} {run_id}"

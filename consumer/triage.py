@@ -4,7 +4,7 @@ Every repair is idempotent; any worker and any reaper may do it, also twice.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 
@@ -104,6 +104,18 @@ class Triage:
         """Drop second entries of jobs that the caller has an entry of."""
         if entries:
             await self._broker.ack(entries)
+
+    async def release(self, entries: Mapping[str, Entry], own_lease: str, known: Callable[[], Collection[str]]) -> Collection[str]:
+        """Hand back those of these jobs that are claimed under this lease, and let them run again. Returns their ids.
+
+        Not those that the worker knows: what it claims while PostgreSQL is asked counts as known when the answer is there.
+        """
+        seen = await self._jobs.inspect(list(entries))
+        claimed = {job_id for job_id, job in seen.items() if judge(job, own_lease=own_lease, types=None) is Verdict.RELEASE}
+        if ours := claimed.difference(known()):
+            log.warning("claims_released", count=len(ours))
+            await self._carry_out(Verdict.RELEASE, [entries[job_id] for job_id in ours], seen, own_lease)
+        return ours
 
     async def reclaim(self, ids: Collection[str], entries: Iterable[Entry] = ()) -> list[Reclaimed]:
         """Take jobs from dead leases and see that they run again or are in the DLQ. `entries` are those that led to them."""

@@ -20,9 +20,10 @@ from consumer.settler import Settler
 from consumer.slots import Slots
 from consumer.suspects import Suspects
 from consumer.triage import Triage
+from consumer.unanswered import UnansweredClaims
 from shared import metrics, probe
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
-from shared.job_store import JobStore
+from shared.job_store import MANY, JobStore
 from shared.log import get_log
 from shared.models import Claimed, Entry, Lease
 from shared.redis_client import GroupMissingError
@@ -58,6 +59,7 @@ class Worker:
         self._suspects = Suspects(jobs, settings.max_crashes, settings.concurrency)
         self._reader = reader
         self._triage = triage
+        self._unanswered = UnansweredClaims(triage)
         self._settler = settler
         self._shared = shared
         self._threads = ThreadPoolExecutor(min(settings.concurrency, 64), thread_name_prefix=HANDLER_THREADS)
@@ -165,12 +167,19 @@ class Worker:
         await self._triage.drop(again)
         lease = self._current_lease()
         if fresh:
-            self._start_all(await self._jobs.claim(list(fresh), lease, self._types, self._suspects.crashes), fresh, lease)
+            self._start_all(await self._claim(fresh, lease, self._suspects.crashes), fresh, lease)
         if fresh:
             await self._suspects.hold(fresh, self._types)
         probe.reached("claimed", entries)
         if fresh or strays:
             await self._sort_out([*fresh.values()], strays, lease)
+
+    async def _claim(self, entries: dict[str, Entry], lease: Lease, crashes_below: int = MANY) -> list[Claimed]:
+        try:
+            return await self._jobs.claim(list(entries), lease, self._types, crashes_below)
+        except DatabaseUnavailableError:
+            self._unanswered.note(entries)
+            raise
 
     async def _run_suspects(self) -> None:
         """Begin one after the other."""
@@ -185,7 +194,7 @@ class Worker:
         lease, entries = self._current_lease(), {job_id: entry}
         try:
             if self._reader.takes(entry):
-                for attempt in self._start_all(await self._jobs.claim([job_id], lease, self._types), entries, lease):
+                for attempt in self._start_all(await self._claim(entries, lease), entries, lease):
                     self._suspects.note(attempt)
         finally:
             self._suspects.release(job_id)
@@ -262,6 +271,7 @@ class Worker:
             self._end(attempt, Abort())
         self._in_flight.clear()
         self._suspects.clear()
+        self._unanswered.clear()
         self._slots.let_go()
 
     async def enforce_time_limits(self) -> None:
@@ -286,8 +296,9 @@ class Worker:
                 running[job_id].deadline = now + OBEY_SECONDS
 
     async def look_for_strays(self) -> None:
-        """Entries may be pending with us that we know nothing of, when the answer to a read or a claim was lost."""
+        """Jobs may be claimed by us, and entries pending with us, that we know nothing of: the answer to a claim or a read was lost."""
         if self._lease is not None and not self._stop.is_set():
+            await self._unanswered.look(self._lease, self._known_jobs)
             await self._reader.look_for_strays(self._lease.worker, self._settings.lease_seconds / 2, self._known_entries())
 
     def stop(self) -> None:
@@ -325,6 +336,9 @@ class Worker:
 
     def _known_entries(self) -> list[Entry]:
         return [*self._in_hand, *self._suspects.held, *(attempt.entry for attempt in self._in_flight.values())]
+
+    def _known_jobs(self) -> set[str]:
+        return {entry.job_id or "" for entry in self._known_entries()}
 
     def _unfinished(self) -> list[Attempt]:
         return [attempt for attempt in self._in_flight.values() if not attempt.ended]

@@ -12,6 +12,7 @@ from consumer.triage import Triage
 from shared.broker import Broker
 from shared.database import Database
 from shared.dispatch_store import DispatchStore
+from shared.errors import DatabaseUnavailableError
 from shared.ids import new_id
 from shared.job_store import JobStore
 from shared.lease_store import LeaseStore
@@ -113,8 +114,9 @@ async def test_one_fills_it_at_a_time(dispatch: DispatchStore, broker: Broker, r
     watches = [ClockWatch(dispatch, broker) for _ in range(8)]
     found = await asyncio.gather(*(watch.was_set() for watch in watches))
     assert sum(found) == 1
+    filler = watches.pop(found.index(True))
     assert not await watches[0].was_set()
-    await watches[found.index(True)].done()
+    await filler.done()
     assert not await watches[0].was_set()
 
 
@@ -137,6 +139,26 @@ async def test_who_dies_while_it_fills_the_zset_is_relieved(
     await change(broker, run_id=LIVES)
     await reconciler.step()
     assert await due_in(broker) == {waits.id: 600}
+
+
+async def test_who_is_interrupted_goes_on(
+    reconciler: Reconciler, jobs: JobStore, broker: Broker, dispatch: DispatchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store was away in the middle: the ZSET is not left empty until its filler can be taken for dead."""
+
+    def away(*_: object) -> None:
+        raise DatabaseUnavailableError("not now")
+
+    await jobs.submit([waits := later(600)])
+    await change(broker, ahead=3600.0)
+    with monkeypatch.context() as outage:
+        outage.setattr(dispatch, "due_soon", away)
+        with pytest.raises(DatabaseUnavailableError):
+            await reconciler.step()
+    assert await due_in(broker) == {}
+    await reconciler.step()
+    assert await due_in(broker) == {waits.id: 600}
+    assert not (await broker.clock_note()).startswith(clock_watch.FILLING)
 
 
 async def test_what_is_pending_counts_as_delivered_now(reconciler: Reconciler, broker: Broker, settings: Settings) -> None:
