@@ -60,8 +60,8 @@ class Consumer:
         self._stop = asyncio.Event()
         self._stop_services = asyncio.Event()
         self._databases = {
-            # A claim that is lost with the server costs a second delivery, not a job.
-            "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off"}),
+            # A claim that is lost with the server costs a second delivery, not a job. One that nobody waits for any more is cancelled.
+            "claim": Database(settings.database_url, "claim", settings=BY_KEY | {"synchronous_commit": "off", "statement_timeout": "45s"}),
             "upkeep": Database(settings.database_url, "upkeep", settings=DURABLE),
             "schedule": Database(
                 settings.database_url, "schedule", settings=IMPATIENT | DURABLE

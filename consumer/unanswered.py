@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from consumer.triage import Triage
 from shared.models import Entry, Lease
 
-LATE_SECONDS = 60.0  # by then a claim that waited for a lock when it broke off has been carried out, or will not be
+LATE_SECONDS = 60.0  # of a PostgreSQL that answers: by then a claim that waited for a lock when it broke off was carried out, or cancelled
 
 
 class UnansweredClaims:
@@ -18,22 +18,29 @@ class UnansweredClaims:
 
     def __init__(self, triage: Triage) -> None:
         self._triage = triage
-        self._asked: dict[str, tuple[Entry, float]] = {}  # and until when to look
+        self._asked: dict[str, Entry] = {}
+        self._until: dict[str, float] = {}  # when to forget them; none before PostgreSQL answers again
 
     def note(self, entries: Mapping[str, Entry]) -> None:
         """Remember that the claim of these, by job id, broke off."""
-        until = time.monotonic() + LATE_SECONDS
-        self._asked |= {job_id: (entry, until) for job_id, entry in entries.items()}
+        self._asked |= entries
+        for job_id in entries:
+            self._until.pop(job_id, None)
 
     async def look(self, lease: Lease, known: Callable[[], Collection[str]]) -> None:
         """Hand back those that are claimed under `lease` all the same, unless their ids are `known`: the worker has found them again."""
-        now = time.monotonic()
-        self._asked = {job_id: asked for job_id, asked in self._asked.items() if asked[1] > now}
-        unknown = {job_id: entry for job_id, (entry, _) in self._asked.items() if job_id not in known()}
-        if unknown:
-            for job_id in await self._triage.release(unknown, lease.id, known):
-                self._asked.pop(job_id, None)  # a lease may have been lost meanwhile
+        if unknown := {job_id: entry for job_id, entry in self._asked.items() if job_id not in known()}:
+            released = await self._triage.release(unknown, lease.id, known)
+            now = time.monotonic()
+            for job_id in unknown.keys() & self._asked.keys():  # the lease may have been lost meanwhile
+                if job_id in released or now > self._until.setdefault(job_id, now + LATE_SECONDS):
+                    self._forget(job_id)
 
     def clear(self) -> None:
         """Forget all of them: the lease is lost, and with it every claim under it."""
         self._asked.clear()
+        self._until.clear()
+
+    def _forget(self, job_id: str) -> None:
+        del self._asked[job_id]
+        self._until.pop(job_id, None)

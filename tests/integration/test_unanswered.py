@@ -7,14 +7,17 @@ from typing import Any
 import pytest
 from msgspec import Raw
 
+from consumer import unanswered
 from consumer.triage import Triage
 from consumer.unanswered import UnansweredClaims
 from shared.database import Database, Transaction
 from shared.dispatch_store import DispatchStore
+from shared.errors import DatabaseUnavailableError
 from shared.ids import new_id
+from shared.job_store import JobStore
 from shared.lease_store import LeaseStore
 from shared.lifecycle import Status
-from shared.models import NewJob
+from shared.models import Entry, Lease, NewJob
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
 from tests.support.gate import Gate
@@ -107,3 +110,22 @@ async def test_what_is_known_by_the_time_of_the_answer_is_left_alone(stage: Stag
     [again] = await stage.broker.take(lease.worker, 2)
     await stage.broker.ack([again])
     assert again.job_id == job_id
+
+
+async def test_it_is_asked_until_postgresql_has_had_its_time(
+    stage: Stage, dispatch: DispatchStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim may wait in a server that does not answer: the time begins with the first answer."""
+    monkeypatch.setattr(unanswered, "LATE_SECONDS", -1.0)
+    wire, job_id = await stage.wire(stage.settings.database_url), new_id()
+    database = Database(wire.url, "test")
+    claims = UnansweredClaims(Triage(JobStore(database), dispatch, stage.broker, 3))
+    claims.note({job_id: Entry("normal", "0-1", job_id)})
+    wire.refuse()
+    with pytest.raises(DatabaseUnavailableError):
+        await claims.look(Lease(new_id(), "a worker"), set)
+    assert [*claims._asked] == [job_id]
+    wire.heal()
+    await claims.look(Lease(new_id(), "a worker"), set)
+    assert not claims._asked
+    await database.close()
