@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from chaos.faults import AIMS
 from chaos.history import History, Strike
 from shared.lifecycle import TERMINAL
 
@@ -22,6 +23,7 @@ class Figures:
     allowed: int = 0  # of those, by leases that were lost and claims that PostgreSQL forgot
     injected: dict[str, int] = field(default_factory=dict)  # by kind
     by_fault: dict[str, int] = field(default_factory=dict)
+    by_aim: dict[str, int] = field(default_factory=lambda: dict.fromkeys(AIMS, 0))  # by point and by way through the network
     recovery: dict[str, list[float]] = field(default_factory=dict)  # by fault
     judged: dict[str, int] = field(default_factory=dict)  # by invariant, how many cases were looked at
 
@@ -31,6 +33,7 @@ class Figures:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.injected = dict(Counter(self.injected) + Counter(other.injected))
         self.by_fault = dict(Counter(self.by_fault) + Counter(other.by_fault))
+        self.by_aim = {aim: self.by_aim.get(aim, 0) + other.by_aim.get(aim, 0) for aim in self.by_aim | other.by_aim}
         self.judged = {name: self.judged.get(name, 0) + other.judged.get(name, 0) for name in self.judged | other.judged}
         for fault, seconds in other.recovery.items():
             self.recovery.setdefault(fault, []).extend(seconds)
@@ -42,7 +45,8 @@ def figures_of(history: History) -> Figures:
     figures = Figures(accepted=len(accepted))
     figures.lost = sum(job not in history.rows or history.rows[job].status not in TERMINAL for job in accepted)
     figures.injected = _injected(history)
-    figures.by_fault = dict(Counter(strike.fault for strike in history.strikes))
+    figures.by_fault = dict(Counter(strike.fault for strike in history.counted))
+    figures.by_aim |= Counter(strike.aim for strike in history.counted if strike.aim)
     figures.runs = sum(map(len, history.runs.values()))
     for job, runs in history.runs.items():
         outcomes = Counter(tried.outcome for tried in history.tried[job])
@@ -50,7 +54,7 @@ def figures_of(history: History) -> Figures:
         figures.again += max(len(runs) - 1 - asked, 0)
         figures.allowed += outcomes["lost"]
     ends = _ends(history)
-    for strike in history.strikes:
+    for strike in history.counted:
         if (seconds := _recovery(history, strike, ends)) is not None:
             figures.recovery.setdefault(strike.fault, []).append(seconds)
     return figures
@@ -58,7 +62,7 @@ def figures_of(history: History) -> Figures:
 
 def _injected(history: History) -> dict[str, int]:
     """By kind; of SIGKILL every process that got it: some faults kill several."""
-    kinds = Counter(strike.kind for strike in history.strikes)
+    kinds = Counter(strike.kind for strike in history.counted)
     killed = sum(code == -signal.SIGKILL for _, code in history.deaths.values())
     return dict(kinds | Counter({SIGKILL: killed}))
 

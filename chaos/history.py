@@ -134,6 +134,8 @@ class Strike:
     detail: str = ""
     healed: float | None = None
     mending: float | None = None
+    aim: str = ""
+    missed: str = ""  # why it does not count: it had no effect, or ended before its time
 
     def covers(self, since: float, until: float, margin: float = 0.0) -> bool:
         """Whether it was under way in some part of this time."""
@@ -183,6 +185,11 @@ class History:
         )
 
     @property
+    def counted(self) -> list[Strike]:
+        """Those that had their effect, to the end."""
+        return [strike for strike in self.strikes if not strike.missed]
+
+    @property
     def accepted(self) -> set[str]:
         """Ids of the jobs whose submission was answered 2xx."""
         return {job for request in self.requests for job in request.ids}
@@ -211,6 +218,8 @@ def read_journal(history: History, file: Path) -> None:
                 struck[event["i"]].mending = event["t"]
             case "healed":
                 struck[event["i"]].healed = event["t"]
+            case "missed":
+                _miss(struck[event["i"]], event, history.lease_seconds)
             case _:
                 _read_rest(history, event)
     history.strikes += struck.values()
@@ -218,7 +227,17 @@ def read_journal(history: History, file: Path) -> None:
 
 
 def _strike(event: Mapping[str, Any]) -> Strike:
-    return Strike(event["fault"], event["kind"], event["strikes"], event["victims"], event["began"], event["t"], event["detail"])
+    return Strike(
+        *(event["fault"], event["kind"], event["strikes"], event["victims"], event["began"], event["t"], event["detail"]),
+        aim=event.get("aim", ""),
+    )
+
+
+def _miss(strike: Strike, event: Mapping[str, Any], lease_seconds: float) -> None:
+    """It does not count; and what was over so soon explains no lost lease."""
+    strike.missed = event["why"]
+    if event["t"] - strike.began <= lease_seconds / 2:
+        strike.victims = ()
 
 
 def _read_rest(history: History, event: dict[str, Any]) -> None:

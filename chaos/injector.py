@@ -8,11 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from chaos.faults import FAULTS, Fault, MissedError
+from chaos.faults import FAULTS, Fault, Hit, MissedError
 from chaos.world import World
 from shared.errors import UnavailableError
 
 PAUSE_SECONDS = (0.1, 1.2)  # between two faults
+LOOK_SECONDS = 0.05  # is it still so?
 ALONE = ("redis", "postgres", "network", "clock", "upgrade")  # two hands on one server would be in each other's way
 
 
@@ -65,15 +66,27 @@ class Injector:
                     victims=hit.victims,
                     began=began,
                     detail=hit.detail,
+                    aim=hit.aim,
                 )
                 struck = True
-                await asyncio.sleep(hit.seconds)
+                await _over(hit)
                 self.world.journal.note("mending", i=number)
         except (MissedError, UnavailableError, OSError) as error:  # the other fault of a pair may be in the way
             self.missed[fault.name] = str(error)
+            if struck and isinstance(error, MissedError):
+                self.world.journal.note("missed", i=number, why=str(error))
         finally:
             if struck:
                 self.world.journal.note("healed", i=number)
+
+
+async def _over(hit: Hit) -> None:
+    """Wait until its time is over. Raises MissedError when it ended before."""
+    began = time.monotonic()
+    while (left := began + hit.seconds - time.monotonic()) > 0:
+        await asyncio.sleep(min(left, LOOK_SECONDS))
+        if not hit.lasts():
+            raise MissedError(f"{hit.detail}: was cut short after {time.monotonic() - began:.1f} of {hit.seconds:.1f} s")
 
 
 def _part(name: str) -> str:

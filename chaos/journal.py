@@ -25,8 +25,14 @@ class Journal:
         self._file.write(orjson.dumps({"t": time.time(), "e": event, **fields}) + b"\n")
 
 
-def read(file: Path) -> Iterator[dict[str, Any]]:
-    """Every event of a file, in order. None if there is no such file."""
+def size(file: Path) -> int:
+    """Return how many bytes have been written."""
+    return file.stat().st_size if file.exists() else 0
+
+
+def read(file: Path, since: int = 0) -> Iterator[dict[str, Any]]:
+    """Every event of a file, in order, after so many bytes. None if there is no such file."""
     if file.exists():
         with file.open("rb") as lines:
-            yield from map(orjson.loads, lines)
+            lines.seek(since)
+            yield from (orjson.loads(line) for line in lines if line.endswith(b"\n"))

@@ -4,11 +4,14 @@ import os
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 
+import orjson
 import psutil
 
 from chaos.servers import until
+from shared import probe
 from shared.embedded.process import Process
 
 
@@ -60,11 +63,20 @@ class Member:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
-    async def stands(self) -> bool:
-        """Whether it has been stopped, by itself or by us."""
+    @property
+    def stopped(self) -> bool:
+        """Whether it stands still, by itself or by us."""
         with suppress(psutil.NoSuchProcess):
             return self.alive and psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
         return False
+
+    async def stands(self) -> bool:
+        """Whether it has been stopped."""
+        return self.stopped
+
+    def came_to(self, point: str, pid: int) -> bool:
+        """Whether it has struck itself there, in the life with this pid."""
+        return self.says(probe.announcement(point, pid))
 
     async def drained(self, seconds: float) -> bool:
         """Ask it to end, wait for that; kill it if it takes longer: False. Whoever starts it again meanwhile starts another life."""
@@ -91,8 +103,19 @@ class Member:
 
     def last_line(self) -> str:
         """The end of its log."""
-        lines = self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
-        return lines[-1] if lines else ""
+        return (self._lines() or [""])[-1]
+
+    def _lines(self) -> list[str]:
+        return self._log.read_text(errors="replace").splitlines() if self._log.exists() else []
+
+    def said_at(self, pid: int) -> float | None:
+        """By its own clock the moment of the last line that it logged in that life; None before the first."""
+        for line in reversed(self._lines()):
+            with suppress(orjson.JSONDecodeError):
+                event = orjson.loads(line)
+                if isinstance(event, dict) and event.get("pid") == pid:
+                    return datetime.fromisoformat(event["timestamp"]).timestamp()
+        return None
 
     def says(self, sign: str) -> bool:
         """Whether its log holds that."""

@@ -27,6 +27,7 @@ class Proxy:
         self._bytes_to_pass: int | None = None  # of the answers of one connection
         self.requests = bytearray()  # the last that clients have sent
         self.reply_dropped = asyncio.Event()
+        self.hits = 0  # how often a fault met a connection: refused, cut, delayed, or something of it swallowed
         self.url = ""
 
     async def start(self) -> None:
@@ -66,6 +67,7 @@ class Proxy:
 
     def reset(self) -> None:
         """Cut what is open."""
+        self.hits += len(self._links)
         for link in tuple(self._links):
             link.cut()
 
@@ -79,6 +81,7 @@ class Proxy:
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refusing:
+            self.hits += 1
             writer.transport.abort()
             return
         try:
@@ -97,6 +100,7 @@ class Proxy:
     async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, link: "Link", *, forth: bool) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
+                self.hits += bool(self._delay_seconds or self._silent)
                 if self._delay_seconds:
                     await asyncio.sleep(self._delay_seconds)
                 if self._silent:
@@ -111,6 +115,7 @@ class Proxy:
                 sink.write(data)
                 await sink.drain()
                 if not forth and self._bytes_to_pass is not None and link.passed >= self._bytes_to_pass:
+                    self.hits += 1
                     break
         link.cut()
 

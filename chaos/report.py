@@ -41,6 +41,9 @@ def markdown(tally: Tally) -> str:
             "| fault | struck | recovery p50, s | p99, s | max, s |\n|---|---|---|---|---|",
             *faults,
             "",
+            "| where | struck |\n|---|---|",
+            *(f"| {aim} | {count:,} |" for aim, count in figures.by_aim.items()),
+            "",
         ]
     )
 

@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,7 +30,9 @@ HEALED_SECONDS = 120.0  # by then every job is over: leases end, retries come, a
 SIGNS = ("Traceback", "service_failed", "request_failed", "heartbeat_failed")  # that something went wrong which nobody foresaw
 TICK = {"every": 1, "type": "chaos.work", "payload": {"n": 0, "schedule": "tick"}}
 WATCH_SECONDS = 0.5
+ECHO_SECONDS = 2.0  # of load: who wakes up last has to meet some
 OPEN = "SELECT status::text, count(*) FROM jobs WHERE finished_at IS NULL GROUP BY 1"
+Until = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 MARK = "the end of the recording"
 
 
@@ -109,19 +111,28 @@ async def _try_jobs(world: World, plan: Plan) -> None:
 
 
 async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
-    """Load and faults for so long. Returns the faults that did not strike, and why."""
-    stop = asyncio.Event()
+    """Load and faults for so long, and load until the last fault is over. Returns the faults that did not strike, and why."""
     injector = Injector(world, plan.faults, _dice(plan, "faults"), plan.hands, plan.pause)
     await until(lambda: _scheduled(world), HEALED_SECONDS, "a schedule")
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(Load(world, world.client, _dice(plan, "load"), plan.rate, plan.bulk, plan.jobs).run(stop))
-        tasks.create_task(injector.run(stop))
-        await asyncio.sleep(plan.seconds)
-        stop.set()
+    load = Load(world, world.client, _dice(plan, "load"), plan.rate, plan.bulk, plan.jobs)
+    await _both(load.run, injector.run, plan.seconds)
     await world.heal()
     world.journal.note("whole", letters_twice=await _letters_twice(world))
     await until(lambda: _schedule_deleted(world), HEALED_SECONDS, "the schedule is gone")
     return injector.missed
+
+
+async def _both(load: Until, inject: Until, seconds: float) -> None:
+    """Begin faults for so long; the load goes on until the last of them is over, and a little longer."""
+    stop, over = asyncio.Event(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(load(over))
+        injecting = tasks.create_task(inject(stop))
+        await asyncio.sleep(seconds)
+        stop.set()
+        await injecting
+        await asyncio.sleep(ECHO_SECONDS)
+        over.set()
 
 
 @asynccontextmanager

@@ -21,7 +21,7 @@ THEMES: Mapping[str, Sequence[str]] = {
 HANDS: Mapping[str, int] = {"crashes": 1, "alone": 1, "freezes": 4, "a minute": 3}  # freezes take long
 # Seconds between two faults. A poison job takes three workers with it: more of them than that would be a test of restarts alone.
 PAUSES: Mapping[str, tuple[float, float]] = {"handlers": (1.0, 4.0), "crashes": (20.0, 25.0), "alone": (11.0, 12.0)}
-# Of load: whoever wakes up after a minute has to meet some; a segment of single faults is one round of as many as there is time for.
+# In which faults begin: two rounds of a minute; a segment of single faults is one round of as many as there is time for.
 LEAST_SECONDS: Mapping[str, float] = {"a minute": 80.0, "alone": 300.0}
 ROUND = 18
 USUAL = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "crashes", "a minute", "all")

@@ -7,14 +7,15 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from random import Random
 
 import aiohttp
+import psutil
 
 from chaos.client import Client
 from chaos.errors import ChaosError
@@ -29,6 +30,7 @@ from shared.broker import Broker
 from shared.database import Database
 from shared.embedded.folder import free_port
 from shared.embedded.process import Process
+from shared.errors import UnavailableError
 from shared.keys import Keys
 from shared.migrate import migrate
 from shared.settings import Settings, load
@@ -40,6 +42,7 @@ SERVICES = tuple(role for role in ROLES if role != "worker")
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH")
 STORES = ("postgres", "redis")
 GROUPS = ("producer", "consumer", "service")
+LEASED = "SELECT count(*) FROM leases WHERE worker LIKE $1 AND dead_at IS NULL"
 DEFAULTS = {
     "MILLSTREAM_TEST_TYPES": "1",
     "MILLSTREAM_GRACE_SECONDS": "5",
@@ -76,6 +79,7 @@ class World:
         self.chosen = dict(settings)
         self.settings = Settings()
         self.deaths: dict[int, int] = {}  # pid -> exit code
+        self._held: set[str] = set()  # names of members that a fault has for itself
         self._socket = servers.folder / f"recorder-{secrets.token_hex(4)}"  # the path of a socket may have 107 bytes only
 
     @property
@@ -87,11 +91,24 @@ class World:
         """Members that run; of these parts, if any are named."""
         return [member for member in self.members if member.alive and (not parts or member.part in parts)]
 
+    def free(self, *parts: str) -> list[Member]:
+        """Those of them that nobody holds."""
+        return [member for member in self.alive(*parts) if member.name not in self._held]
+
     def any(self, *parts: str) -> Member:
         """One of them by chance. Raises LookupError when none is there."""
-        if not (there := self.alive(*parts)):
-            raise LookupError(f"no {' or '.join(parts)} runs")
+        if not (there := self.free(*parts)):
+            raise LookupError(f"no {' or '.join(parts) or 'process'} runs that no other fault has")
         return self.dice.choice(there)
+
+    @contextmanager
+    def holding(self, member: Member) -> Iterator[None]:
+        """Keep it for one fault: no other is offered it meanwhile."""
+        self._held.add(member.name)
+        try:
+            yield
+        finally:
+            self._held.discard(member.name)
 
     def group_of(self, part: str) -> str:
         """Which of the proxies this part goes through."""
@@ -188,6 +205,14 @@ class World:
                 return answer.status == 200
         return False
 
+    async def serves(self, member: Member) -> bool:
+        """Whether it is ready: a consumer has a lease, a producer listens."""
+        with suppress(UnavailableError, psutil.Error):
+            if member.part == "producer":
+                return any(link.status == psutil.CONN_LISTEN for link in psutil.Process(member.pid).net_connections("tcp"))
+            return bool(await self.database.fetch_value(LEASED, f"%:{member.pid}:%"))
+        return False
+
     async def heal(self) -> None:
         """Make sure that nothing is broken any more, whatever the faults have left, and return when all processes run."""
         for wire in self.wires.values():
@@ -231,6 +256,13 @@ class World:
             return
         member.start(**extra)
         self.journal.note("started", member=member.name, part=member.part, pid=member.pid)
+
+    async def restart(self, member: Member, **extra: str) -> int:
+        """Let it end in order, and start it again; return its pid."""
+        await self.drain(member)
+        self.note_death(member)
+        self.begin(member, **extra)
+        return member.pid
 
     async def stop_members(self) -> None:
         """Let all processes end in order."""

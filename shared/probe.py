@@ -1,11 +1,12 @@
 """Named points in the code where tests can look on, or make a process die or freeze. Silent in production.
 
 In one process: `with probe.watch("settled") as seen: ...`. In another: `MILLSTREAM_PROBES="claimed=kill,settled=stop"`, where kill is
-SIGKILL and stop is SIGSTOP of the process that gets there; `name=kill@3` acts at the third time.
+SIGKILL and stop is SIGSTOP of the process that gets there; `name=kill@3` acts at the third time. It says so on stderr just before.
 """
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -47,16 +48,22 @@ def arm(spec: str) -> None:
     for part in filter(None, spec.split(",")):
         name, _, rest = part.partition("=")
         action, _, nth = rest.partition("@")
-        _actions.setdefault(name, []).append(_strike({"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[action], int(nth or 1)))
+        _actions.setdefault(name, []).append(_strike(name, {"kill": signal.SIGKILL, "stop": signal.SIGSTOP}[action], int(nth or 1)))
 
 
-def _strike(signal_number: int, nth: int) -> Action:
+def announcement(name: str, pid: int) -> str:
+    """Return what a process says when it strikes itself at that point."""
+    return f"probe {name} strikes process {pid}."
+
+
+def _strike(name: str, signal_number: int, nth: int) -> Action:
     count = 0
 
     def strike(_: Any) -> None:
         nonlocal count
         count += 1
         if count == nth:
+            os.write(sys.stderr.fileno(), f"{announcement(name, os.getpid())}\n".encode())
             os.kill(os.getpid(), signal_number)
 
     return strike

@@ -3,7 +3,10 @@
 Importing this package registers all of them in `FAULTS`.
 """
 
-from chaos.faults import clocks, jobs, network, postgres, processes, redis, upgrade
+from chaos.faults import clocks, jobs, network, points, postgres, processes, redis, upgrade
 from chaos.faults.fault import EVERYONE, FAULTS, Fault, Hit, MissedError
 
-__all__ = ["EVERYONE", "FAULTS", "Fault", "Hit", "MissedError", "clocks", "jobs", "network", "postgres", "processes", "redis", "upgrade"]
+AIMS = (*points.AIMS, *network.AIMS)  # what faults are counted by besides their names
+
+__all__ = ["AIMS", "EVERYONE", "FAULTS", "Fault", "Hit", "MissedError"]
+__all__ += ["clocks", "jobs", "network", "points", "postgres", "processes", "redis", "upgrade"]

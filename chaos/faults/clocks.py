@@ -8,9 +8,14 @@ from pathlib import Path
 from random import Random
 
 from chaos.faults.fault import Hit, MissedError, fault
+from chaos.faults.processes import held
+from chaos.member import Member
+from chaos.servers import until
 from chaos.world import World
 
 HOUR_SECONDS = 3600
+OFF_SECONDS = (12.0, 16.0)  # more than a lease
+SAID_SECONDS = 15.0  # for a process to start and to log something
 OFFSETS = (HOUR_SECONDS, -HOUR_SECONDS)
 LIBRARIES = ("usr/lib/*/faketime/libfaketimeMT.so.1", "usr/lib/faketime/libfaketimeMT.so.1", "opt/homebrew/lib/faketime/libfaketimeMT.so.1")
 
@@ -34,18 +39,28 @@ def _wrong(offset: int) -> dict[str, str]:
 async def clock_off(world: World, dice: Random) -> AsyncIterator[Hit]:
     """One member is started again with its clock an hour fast or slow, and later with the right one."""
     _needed()
+    with held(world) as member:
+        offset = dice.choice(OFFSETS)
+        try:
+            pid = await world.restart(member, **_wrong(offset))
+            await _is_off(world, member, pid)
+            yield Hit(dice.uniform(*OFF_SECONDS), detail=f"{member.name} {offset:+d} s", lasts=lambda: member.alive and member.pid == pid)
+        finally:
+            await world.restart(member)
+
+
+async def _is_off(world: World, member: Member, pid: int) -> None:
+    """Return when it works by a clock that is wrong, as its log says."""
+
+    async def said() -> bool:
+        return member.said_at(pid) is not None and await world.serves(member)
+
     try:
-        member = world.any()
-    except LookupError as error:
-        raise MissedError(str(error)) from None
-    offset = dice.choice(OFFSETS)
-    await world.drain(member)
-    world.note_death(member)
-    world.begin(member, **_wrong(offset))
-    yield Hit(dice.uniform(3, 6), detail=f"{member.name} {offset:+d} s")
-    await world.drain(member)
-    world.note_death(member)
-    world.begin(member)
+        await until(said, SAID_SECONDS, "it works")
+    except TimeoutError:
+        raise MissedError(f"{member.name} did not begin to work") from None
+    if abs((member.said_at(pid) or 0) - time.time()) < HOUR_SECONDS / 2:
+        raise MissedError("libfaketime does nothing to this Python")
 
 
 @fault("redis.clock", "clock", "redis")

@@ -11,16 +11,25 @@ EVERYONE = -1  # a victim: any worker may lose its lease by this
 
 
 class MissedError(Exception):
-    """The fault did not strike: what it was aimed at was not there, or a named point was not reached."""
+    """The fault did not strike: what it was aimed at was not there, a named point was not reached, or it ended before its time."""
+
+
+def _always() -> bool:
+    return True
 
 
 @dataclass(frozen=True)
 class Hit:
-    """A fault that has struck: how long it lasts, and the pids of the workers that may lose their leases by it."""
+    """A fault that has struck: how long it lasts, and the pids of the workers that may lose their leases by it.
+
+    `aim` is what it is counted by besides its name: a named point, a way through the network. `lasts` says whether it is still so.
+    """
 
     seconds: float = 0.0
     victims: tuple[int, ...] = ()
     detail: str = ""
+    aim: str = ""
+    lasts: Callable[[], bool] = _always
 
 
 Deed = Callable[[World, Random], AbstractAsyncContextManager[Hit]]

@@ -6,10 +6,13 @@ from random import Random
 
 from chaos.faults.fault import EVERYONE, Hit, MissedError, fault
 from chaos.proxy import Proxy
-from chaos.world import World
+from chaos.servers import until
+from chaos.world import GROUPS, STORES, World
 
 KIND = "network"
 MARKERS = {"postgres": (b"__asyncpg_stmt", b"COMMIT"), "redis": (b"EVALSHA", b"XREADGROUP")}
+AIMS = [f"{group} to {store}" for group in GROUPS for store in STORES]
+HIT_SECONDS = 4.0  # for a connection to meet what was done to the way
 REPLY_SECONDS = 4.0  # a reply that nobody has asked for by then is not waited for
 
 
@@ -19,38 +22,55 @@ def _wire(world: World, dice: Random) -> tuple[Proxy, str, str]:
     return wire, group, store
 
 
-async def _broken(world: World, dice: Random, seconds: float, how: Callable[[Proxy, str], None]) -> AsyncIterator[Hit]:
+async def _broken(world: World, dice: Random, seconds: float, how: Callable[[Proxy], None]) -> AsyncIterator[Hit]:
+    """It counts from when a connection has met it."""
     wire, group, store = _wire(world, dice)
-    how(wire, store)
-    yield Hit(seconds, (EVERYONE,) if store == "postgres" else (), f"{group} to {store}")
-    wire.heal()
+    try:
+        await _meets(wire, how)
+        yield Hit(seconds, (EVERYONE,) if store == "postgres" else (), f"{group} to {store}", f"{group} to {store}")
+    finally:
+        wire.heal()
+
+
+async def _meets(wire: Proxy, how: Callable[[Proxy], None]) -> None:
+    """Break it, and return when that has hit a connection."""
+    before = wire.hits
+    how(wire)
+
+    async def met() -> bool:
+        return wire.hits > before
+
+    try:
+        await until(met, HIT_SECONDS, "a connection")
+    except TimeoutError:
+        raise MissedError("no connection met it") from None
 
 
 @fault("network.refuse", KIND)
 async def refused(world: World, dice: Random) -> AsyncIterator[Hit]:
     """Every connection is refused, open ones are cut."""
-    async for hit in _broken(world, dice, dice.uniform(0.5, 5), lambda wire, _: wire.refuse()):
+    async for hit in _broken(world, dice, dice.uniform(0.5, 5), lambda wire: wire.refuse()):
         yield hit
 
 
 @fault("network.black_hole", KIND)
 async def black_hole(world: World, dice: Random) -> AsyncIterator[Hit]:
     """Nothing passes, nothing says so."""
-    async for hit in _broken(world, dice, dice.uniform(0.5, 8), lambda wire, _: wire.black_hole()):
+    async for hit in _broken(world, dice, dice.uniform(0.5, 8), lambda wire: wire.black_hole()):
         yield hit
 
 
 @fault("network.slow", KIND)
 async def slow(world: World, dice: Random) -> AsyncIterator[Hit]:
     """Every packet takes up to half a second."""
-    async for hit in _broken(world, dice, dice.uniform(1, 5), lambda wire, _: wire.delay(dice.uniform(0.05, 0.5))):
+    async for hit in _broken(world, dice, dice.uniform(1, 5), lambda wire: wire.delay(dice.uniform(0.05, 0.5))):
         yield hit
 
 
 @fault("network.reset", KIND)
 async def reset(world: World, dice: Random) -> AsyncIterator[Hit]:
     """All open connections break at one moment."""
-    async for hit in _broken(world, dice, 0.0, lambda wire, _: wire.reset()):
+    async for hit in _broken(world, dice, 0.0, lambda wire: wire.reset()):
         yield hit
 
 
@@ -66,7 +86,8 @@ async def reply_dropped(world: World, dice: Random) -> AsyncIterator[Hit]:
     except TimeoutError:
         raise MissedError(f"{group} sent no {marker.decode()} to {store}") from None
     else:
-        yield Hit(dice.uniform(0, 3), (EVERYONE,) if store == "postgres" else (), f"{group} to {store}, {marker.decode()}")
+        victims = (EVERYONE,) if store == "postgres" else ()
+        yield Hit(dice.uniform(0, 3), victims, f"{group} to {store}, {marker.decode()}", f"{group} to {store}")
     finally:
         wire.heal()
 
@@ -74,5 +95,5 @@ async def reply_dropped(world: World, dice: Random) -> AsyncIterator[Hit]:
 @fault("network.cut", KIND)
 async def cut(world: World, dice: Random) -> AsyncIterator[Hit]:
     """Each connection breaks after so many bytes, in the middle of a message."""
-    async for hit in _broken(world, dice, dice.uniform(0.5, 3), lambda wire, _: wire.cut_after(dice.randint(1, 3000))):
+    async for hit in _broken(world, dice, dice.uniform(0.5, 3), lambda wire: wire.cut_after(dice.randint(1, 3000))):
         yield hit

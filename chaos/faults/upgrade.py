@@ -1,20 +1,38 @@
-"""A rolling upgrade under load: one process after the other is told to end and is started again."""
+"""A rolling restart under load, as an upgrade does it: one process after the other ends and is started again, in the same version."""
 
 from collections.abc import AsyncIterator
 from random import Random
 
-from chaos.faults.fault import Hit, fault
+from chaos.faults.fault import Hit, MissedError, fault
+from chaos.member import Member
+from chaos.servers import until
 from chaos.world import World
+
+READY_SECONDS = 20.0
 
 
 @fault("upgrade.rolling", "upgrade")
 async def rolling(world: World, dice: Random) -> AsyncIterator[Hit]:
-    """All members, in any order."""
-    members = world.alive()
+    """All members that no other fault has, in any order; each when the one before is ready."""
+    members, done = world.free(), 0
     dice.shuffle(members)
     for member in members:
-        if member.wanted:
-            await world.drain(member)
-            world.note_death(member)
-            world.begin(member)
-    yield Hit(detail=f"{len(members)} processes")
+        if member.wanted and member in world.free():
+            with world.holding(member):
+                await _restarted(world, member)
+            done += 1
+    if not done:
+        raise MissedError("no process was there that no other fault had")
+    yield Hit(detail=f"{done} processes")
+
+
+async def _restarted(world: World, member: Member) -> None:
+    await world.restart(member)
+
+    async def ready() -> bool:
+        return await world.serves(member)
+
+    try:
+        await until(ready, READY_SECONDS, "it is ready")
+    except TimeoutError:
+        raise MissedError(f"{member.name} was not ready within {READY_SECONDS:g} s") from None

@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from chaos import injector
+from chaos import injector, segment
 from chaos.faults import Fault, Hit, MissedError
+from chaos.figures import figures_of
+from chaos.history import History, read_journal
 from chaos.injector import Injector
 from chaos.journal import Journal, read
 
@@ -86,3 +88,66 @@ async def test_each_has_its_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     rounds = [{*begun[i : i + 3]} for i in range(0, len(begun) - 2, 3)]
     assert len(rounds) > 1
     assert all(len(names) == 3 for names in rounds)
+
+
+async def test_what_was_cut_short_does_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is noted until when it lasted, and that it is missed; so soon it explains no lost lease."""
+    over = asyncio.Event()
+
+    @asynccontextmanager
+    async def deed(_world: Any, _dice: Random) -> AsyncIterator[Hit]:
+        asyncio.get_running_loop().call_later(0.2, over.set)
+        yield Hit(20.0, (11,), "consumer-1", "consumer at claimed", lambda: not over.is_set())
+
+    monkeypatch.setattr(injector, "FAULTS", {"freeze": Fault("freeze", "SIGSTOP", frozenset(), deed)})
+    with Journal(tmp_path / "journal") as journal:
+        world: Any = SimpleNamespace(journal=journal)
+        hand = Injector(world, ["freeze"], Random(1), 1, pause=(0.0, 0.0))
+        async with asyncio.timeout(5):
+            await hand.run(over)
+    history = History()
+    read_journal(history, tmp_path / "journal")
+    [strike] = history.strikes
+    assert 0.1 < (strike.healed or 0) - strike.began < 1
+    assert ("was cut short" in strike.missed, strike.victims) == (True, ())
+    figures = figures_of(history)
+    assert (figures.by_fault, figures.injected, figures.by_aim["consumer at claimed"]) == ({}, {}, 0)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1])
+async def test_what_had_its_effect_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, seconds: float) -> None:
+    """By its name, its kind and its aim."""
+    stop = asyncio.Event()
+
+    @asynccontextmanager
+    async def deed(_world: Any, _dice: Random) -> AsyncIterator[Hit]:
+        stop.set()
+        yield Hit(seconds, (11,), "consumer-1", "consumer at claimed")
+
+    monkeypatch.setattr(injector, "FAULTS", {"freeze": Fault("freeze", "SIGSTOP", frozenset(), deed)})
+    with Journal(tmp_path / "journal") as journal:
+        world: Any = SimpleNamespace(journal=journal)
+        await Injector(world, ["freeze"], Random(1), 1, pause=(0.0, 0.0)).run(stop)
+    history = History()
+    read_journal(history, tmp_path / "journal")
+    figures = figures_of(history)
+    assert (figures.by_fault, figures.injected["SIGSTOP"], figures.by_aim["consumer at claimed"]) == ({"freeze": 1}, 1, 1)
+    assert (history.strikes[0].victims, figures.by_aim["consumer at read"]) == ([11], 0)
+
+
+async def test_load_lasts_until_the_last_fault_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who wakes up long after the last fault began has to meet some."""
+    monkeypatch.setattr(segment, "ECHO_SECONDS", 0.1)
+    done: list[str] = []
+
+    async def inject(stop: asyncio.Event) -> None:
+        await stop.wait()
+        await asyncio.sleep(0.3)
+        done.append("woke up")
+
+    async def load(stop: asyncio.Event) -> None:
+        await stop.wait()
+        done.append("load ended")
+
+    await segment._both(load, inject, 0.05)
+    assert done == ["woke up", "load ended"]
