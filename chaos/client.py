@@ -41,8 +41,15 @@ class Client:
         """Return a number that no job had yet."""
         return next(self._numbers)
 
-    async def submit(self, bodies: Sequence[dict[str, Any]], *, key: str | None = None, timeout: float = TIMEOUT_SECONDS) -> list[str]:  # noqa: ASYNC109
-        """Send these jobs, several as one bulk. Returns their ids, none unless the answer was 2xx."""
+    async def submit(
+        self,
+        bodies: Sequence[dict[str, Any]],
+        *,
+        key: str | None = None,
+        timeout: float = TIMEOUT_SECONDS,  # noqa: ASYNC109
+        spared: bool = False,
+    ) -> list[str]:
+        """Send these jobs, several as one bulk. Returns their ids, none unless the answer was 2xx. `spared`: nobody will cancel them."""
         request = next(self._requests)
         numbers = [body["payload"].get("n") for body in bodies]
         self._journal.note("sent", r=request, numbers=numbers, key=key)
@@ -54,7 +61,7 @@ class Client:
         self.accepted += len(ids)
         self.refused += not ids
         self.problem = "" if ids else str(answer.get("detail") or f"HTTP {status}")
-        self.recent = [*self.recent[-200:], *ids]
+        self.recent = [*self.recent[-200:], *(() if spared else ids)]
         return ids
 
     async def cancel(self, job_id: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from chaos.client import Client
+from chaos.client import TIMEOUT_SECONDS, Client
 from chaos.world import World
 
 OUTSTANDING = 300  # requests without an answer; beyond that the load waits
@@ -65,7 +65,7 @@ class Load:
         body, key = self._body(), secrets.token_hex(8)
         for turn in range(REPEATS):
             impatient = turn == 0 and self._dice.random() < 0.3
-            ids = await self._client.submit([body], key=key, **({"timeout": IMPATIENT_SECONDS} if impatient else {}))
+            ids = await self._client.submit([body], key=key, timeout=IMPATIENT_SECONDS if impatient else TIMEOUT_SECONDS)
             if ids and self._dice.random() < 0.8:
                 return
             await asyncio.sleep(self._dice.uniform(0.05, 0.5))

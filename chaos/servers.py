@@ -25,6 +25,7 @@ POLL_SECONDS = 0.05
 POSTGRES_MB = 1500
 VALKEY_MB = 200
 BALLAST = "ballast"
+COPIES = 5  # of files that may change meanwhile
 
 
 class Disk:
@@ -123,8 +124,13 @@ class Servers:
         _signal_all(server, signal.SIGCONT)
 
     def save_valkey(self) -> None:
-        """Remember the files of Valkey as they are now."""
-        self._replace(self.valkey.data_dir / "appendonlydir", self._copy)
+        """Remember the files of Valkey as they are now. Raises OSError when it was writing them anew each time."""
+        for _ in range(COPIES):
+            with suppress(subprocess.CalledProcessError):
+                self._replace(self.valkey.data_dir / "appendonlydir", self._copy)
+                if _whole(self._copy):
+                    return
+        raise OSError("Valkey was writing its files anew")
 
     def restore_valkey(self, *, empty: bool = False) -> None:
         """Put the remembered files back, or none. Valkey must be down."""
@@ -171,7 +177,14 @@ class Servers:
 
     def _replace(self, source: Path, target: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)
-        subprocess.run(["cp", "--archive", source, target], check=True)
+        subprocess.run(["cp", "--archive", source, target], check=True, capture_output=True)
+
+
+def _whole(folder: Path) -> bool:
+    """Whether all files are there that the manifest of an append-only file names."""
+    manifests = [*folder.glob("*.manifest")]
+    named = [line.split()[1] for manifest in manifests for line in manifest.read_text().splitlines() if line.startswith("file ")]
+    return bool(manifests) and all((folder / name).exists() for name in named)
 
 
 @contextmanager

@@ -42,7 +42,10 @@ def _effect(ctx: Context, work: Work) -> Done:
 
 
 def _misbehaves(ctx: Context, work: Work) -> bool:
-    return bool(work.misdeed) and ctx.attempt <= work.times
+    """Whether it does; it says so before."""
+    if told := bool(work.misdeed) and ctx.attempt <= work.times:
+        tell("misdeed", job=ctx.job_id, n=ctx.attempt, what=work.misdeed)
+    return told
 
 
 @job("chaos.work")

@@ -3,17 +3,22 @@
 import os
 import signal
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from random import Random
 
 from chaos.faults.fault import EVERYONE, Hit, MissedError, fault
 from chaos.world import World
 from shared.database import Database
+from shared.errors import UnavailableError
 
 KIND = "Postgres"
 BACKENDS = """
 SELECT pid FROM pg_stat_activity
 WHERE datname = current_database() AND application_name LIKE 'millstream %' AND application_name <> 'millstream chaos'
 """
+TERMINATE = "SELECT count(*) FROM unnest($1::integer[]) AS pid WHERE pg_terminate_backend(pid)"
+WRITE = "SELECT pg_logical_emit_message(true, 'chaos', repeat('x', 1000000)) IS NULL"
+MOST_WRITES = 400  # MB: more than all segments that PostgreSQL keeps
 
 
 @fault("postgres.immediate", KIND, "postgres")
@@ -45,8 +50,9 @@ async def backends_ended(world: World, dice: Random) -> AsyncIterator[Hit]:
     """pg_terminate_backend for half of them, in the middle of whatever they do."""
     pids = [row[0] for row in await world.database.fetch(BACKENDS)]
     chosen = [pid for pid in pids if dice.random() < 0.5]
-    await world.database.fetch("SELECT pg_terminate_backend(pid) FROM unnest($1::integer[]) AS pid", chosen)
-    yield Hit(detail=f"{len(chosen)} of {len(pids)}", victims=(EVERYONE,))
+    if not (ended := await world.database.fetch_value(TERMINATE, chosen)):
+        raise MissedError("no backend was ended")
+    yield Hit(detail=f"{ended} of {len(pids)}", victims=(EVERYONE,))
 
 
 @fault("postgres.backend.kill", KIND, "postgres")
@@ -78,7 +84,18 @@ async def disk_full(world: World, dice: Random) -> AsyncIterator[Hit]:
     disk = world.servers.disks["postgres"]
     if not disk.own:
         raise MissedError("a full disk wants the right to mount a small one")
-    disk.fill()
-    yield Hit(dice.uniform(1, 4), (EVERYONE,))
-    disk.clear()
+    try:
+        disk.fill()
+        await _refuses(world.database)
+        yield Hit(dice.uniform(1, 4), (EVERYONE,))
+    finally:
+        disk.clear()
     await world.servers.up(world.servers.postgres)
+
+
+async def _refuses(database: Database) -> None:
+    """Write until that is refused: what is left of the last segment, and of those that were made before."""
+    with suppress(UnavailableError):
+        for _ in range(MOST_WRITES):
+            await database.fetch(WRITE)
+        raise MissedError("no write was refused")
