@@ -1,0 +1,99 @@
+"""A handler that misbehaves counts when it has said so, and nobody cancels its job before."""
+
+import asyncio
+import os
+import secrets
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from random import Random
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from chaos import recorder, work
+from chaos.client import Client
+from chaos.faults import FAULTS, MissedError, jobs
+from chaos.faults.jobs import LONG_LEASES
+from chaos.journal import Journal, read
+from chaos.servers import until
+from shared.embedded.process import Process
+from shared.settings import Settings
+
+
+@asynccontextmanager
+async def service(folder: Path, *, runs: bool) -> AsyncIterator[Any]:
+    """A world whose producer takes every job, and whose jobs begin, or do not; `asked` are the ids whose end was asked for."""
+    asked: list[str] = []
+    begun: set[asyncio.Future[Any]] = set()
+
+    async def submit(request: web.Request) -> web.Response:
+        body, job_id = await request.json(), secrets.token_hex(4)
+        if runs:
+            ctx: Any = SimpleNamespace(job_id=job_id, attempt=1)
+            begun.add(asyncio.ensure_future(work.work(ctx, work.Work(**body["payload"]))))
+        return web.json_response({"id": job_id}, status=202)
+
+    async def cancel(request: web.Request) -> web.Response:
+        asked.append(request.match_info["id"])
+        return web.json_response({})
+
+    app = web.Application()
+    app.add_routes([web.post("/jobs", submit), web.post("/jobs/{id}/cancel", cancel)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    with Journal(folder / "journal") as journal:
+        async with Client("http://{}:{}".format(*runner.addresses[0]), journal, Random(1)) as client:
+            yield SimpleNamespace(client=client, recording=folder / "recording", settings=Settings(lease_seconds=0.5), asked=asked)
+    for task in begun:
+        task.cancel()
+    await asyncio.gather(*begun, return_exceptions=True)
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def listener(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
+    """A recorder that listens."""
+    with tempfile.TemporaryDirectory() as short:  # the path of a socket may have 107 bytes only
+        entrance = Path(short, "recorder")
+        process = Process([sys.executable, "-m", "chaos.recorder", entrance, tmp_path / "recording"])
+        process.start()
+
+        async def listens() -> bool:
+            return entrance.is_socket()  # noqa: ASYNC240
+
+        await until(listens, 20, "the recorder listens")
+        monkeypatch.setitem(os.environ, recorder.SOCKET_VARIABLE, str(entrance))
+        recorder._line.cache_clear()
+        yield
+        recorder._line(os.getpid()).close()
+        recorder._line.cache_clear()
+        process.kill()
+
+
+@pytest.mark.parametrize(("name", "lasts"), [("handler.overflow", 0.0), ("handler.block.long", 0.5 * LONG_LEASES)])
+async def test_it_has_said_so(listener: None, tmp_path: Path, name: str, lasts: float) -> None:
+    """The recorder heard of it, and its job is none that the load may cancel."""
+    del listener
+    async with service(tmp_path, runs=True) as world:
+        dice: Any = SimpleNamespace(choice=lambda kinds: kinds[0])
+        async with FAULTS[name].deed(world, dice) as hit:
+            assert [event["e"] for event in read(tmp_path / "recording")] == ["misdeed"]
+        assert (hit.seconds, world.asked, world.client.recent) == (lasts, [], [])
+
+
+async def test_it_was_accepted_and_never_began(listener: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Then it does not count, and shall not come to it any more; what it might do until then is known to come of it."""
+    del listener
+    monkeypatch.setattr(jobs, "TOLD_SECONDS", 0.3)
+    async with service(tmp_path, runs=False) as world:
+        struck = []
+        with pytest.raises(MissedError, match="did not say"):
+            async with FAULTS["handler.hang"].deed(world, Random(1)) as hit:
+                struck.append(hit)
+        assert len(struck) == len(world.asked) == 1
