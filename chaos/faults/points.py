@@ -27,7 +27,7 @@ POINTS: Mapping[str, tuple[str, ...]] = {
     "janitor": ("cleaning",),
 }
 AIMS = [f"{part} at {point}" for part, points in POINTS.items() for point in points]
-RARE = {"buried", "cleaning", "filling", "rebuilding", "scheduled", "taken_over", "ticking"}  # points that are passed once in a while only
+RARE = {"buried", "cleaning", "filling", "rebuilding", "scheduled", "taken_over", "ticking", "triaged"}  # passed once in a while
 Check = Callable[[], Awaitable[bool]]
 
 
@@ -75,11 +75,12 @@ class Aim:
         return self.member.pid
 
 
-def _chosen(dice: Random, part: str) -> tuple[str, str, int]:
-    """Return part, point and how often it has to be passed: of the services one of each."""
+def _chosen(world: World, dice: Random, part: str) -> tuple[str, str, int]:
+    """Return part, point and how often it has to be passed: of the services one of each, and once where several have the role."""
     part = dice.choice(SERVICES) if part == "service" else part
     point = dice.choice(POINTS[part])
-    return part, point, 1 if point in RARE else dice.randint(1, 5 if part in SERVICES else 20)
+    most = 1 if point in RARE or not world.alive(part) else 5 if part in SERVICES else 20
+    return part, point, dice.randint(1, most)
 
 
 def _whom(world: World, part: str) -> str:
@@ -114,7 +115,7 @@ async def _within(seconds: float, check: Check) -> bool:
 
 async def _killed_at(world: World, dice: Random, kind: str) -> Hit:
     """Kill it wherever it is, and once more when it has come to the point in its next life."""
-    part, point, nth = _chosen(dice, kind)
+    part, point, nth = _chosen(world, dice, kind)
     with held(world, _whom(world, part)) as member:
         aim = Aim(member, part, point, nth)
         first = member.pid
@@ -158,7 +159,7 @@ def _register_freeze_at_point(kind: str) -> None:
     @fault(f"{kind}.freeze.point", "SIGSTOP")
     async def frozen(world: World, dice: Random) -> AsyncIterator[Hit]:
         """It is started anew, and stops itself when it has come to the point."""
-        part, point, nth = _chosen(dice, kind)
+        part, point, nth = _chosen(world, dice, kind)
         with held(world, _whom(world, part)) as member:
             aim = Aim(member, part, point, nth)
             await world.drain(member)
