@@ -7,10 +7,12 @@ import pytest
 
 from chaos.campaign import AIM, AIMS, JOBS, Tally, plans
 from chaos.checks import INVARIANTS, Finding
+from chaos.faults import AIMS as AIMS_OF_FAULTS
 from chaos.faults import FAULTS
 from chaos.figures import Figures
 from chaos.injector import PAUSE_SECONDS
 from chaos.options import parse
+from chaos.report import markdown
 from chaos.themes import KINDS, ROUND, THEMES, USUAL, theme_for
 
 
@@ -27,6 +29,15 @@ def test_what_is_kept_comes_back(tmp_path: Path) -> None:
     file = tmp_path / "campaign.json"
     file.write_bytes(tally.to_json())
     assert Tally.from_json(file.read_bytes()) == tally
+
+
+def test_every_point_and_every_way_is_in_the_report() -> None:
+    """Those that were never reached with a nought; an older file knows of none."""
+    tally = Tally.from_json(b'{"seed": 1, "figures": {"by_aim": {"consumer at claimed": 2}}}')
+    tally.figures.add(Figures(by_aim={"consumer at claimed": 1}))
+    tally.figures.add(Figures())
+    assert tally.figures.by_aim == dict.fromkeys(AIMS_OF_FAULTS, 0) | {"consumer at claimed": 3}
+    assert {"| consumer at claimed | 3 |", "| janitor at cleaning | 0 |", "| service to redis | 0 |"} <= {*markdown(tally).split("\n")}
 
 
 def test_a_campaign_ends_when_all_is_reached() -> None:
