@@ -45,7 +45,7 @@ class Client:
         """Send these jobs, several as one bulk. Returns their ids, none unless the answer was 2xx."""
         request = next(self._requests)
         numbers = [body["payload"].get("n") for body in bodies]
-        self._journal.note("sent", r=request, numbers=numbers, key=key)
+        self._journal.note("sent", r=request, numbers=numbers, key=key, patient=timeout == TIMEOUT_SECONDS)
         began = time.time()
         path, body = ("/jobs/bulk", bodies) if len(bodies) > 1 else ("/jobs", bodies[0])
         status, answer = await self._post(path, body, key, timeout)
@@ -64,7 +64,7 @@ class Client:
 
     async def replay(self, limit: int) -> None:
         """Run some dead jobs again."""
-        self._journal.note("replay")
+        self._journal.note("replay", limit=limit)
         await self._post("/dlq/replay", {"limit": limit}, None, TIMEOUT_SECONDS)
 
     async def put_schedule(self, name: str, definition: dict[str, Any]) -> None:

@@ -24,7 +24,7 @@ def markdown(tally: Tally) -> str:
     figures = tally.figures
     kinds = [f"| {kind} | {count:,} |" for kind, count in sorted(figures.injected.items(), key=lambda item: -item[1])]
     faults = [
-        f"| `{name}` | {count:,} | {' | '.join(_told(figures.recovery.get(name, [])))} |"
+        f"| `{name}` | {count:,} | {len(figures.recovery.get(name, []))} | {' | '.join(_told(figures.recovery.get(name, [])))} |"
         for name, count in sorted(figures.by_fault.items())
     ]
     return "\n".join(
@@ -32,13 +32,16 @@ def markdown(tally: Tally) -> str:
             "| jobs accepted | lost | runs | run again because a lease was lost | findings |\n|---|---|---|---|---|",
             f"| {figures.accepted:,} | {figures.lost:,} | {figures.runs:,} | {figures.again:,} | {len(tally.findings)} |",
             "",
+            "| how they ended | jobs |\n|---|---|",
+            *(f"| {end} | {count:,} |" for end, count in sorted(figures.ends.items())),
+            "",
             "| kind | struck |\n|---|---|",
             *kinds,
             "",
             "| invariant | cases | spoke against it |\n|---|---|---|",
             *(f"| {name} | {cases:,} | {against} |" for name, cases, against in _judged(tally)),
             "",
-            "| fault | struck | recovery p50, s | p99, s | max, s |\n|---|---|---|---|---|",
+            "| fault | struck | recoveries | p50, s | p99, s | max, s |\n|---|---|---|---|---|---|",
             *faults,
             "",
         ]
@@ -64,6 +67,7 @@ def print_report(tally: Tally) -> None:
         f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again as a lease was "
         f"lost ({figures.allowed} leases of running jobs were)"
     )
+    console.print("Their ends: " + ", ".join(f"{end} {count:,}" for end, count in sorted(figures.ends.items())) + ".")
     for name, cases, _ in _judged(tally):
         if not cases:
             console.print(f"invariant {name}: there was no case of it")

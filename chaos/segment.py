@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections import Counter
+import time
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -15,7 +15,7 @@ import aiohttp
 from chaos.checks import Finding, judge
 from chaos.errors import ChaosError
 from chaos.figures import Figures, figures_of
-from chaos.history import History, pid_of, read_database, read_journal, read_recording
+from chaos.history import CALM_SECONDS, History, pid_of, read_database, read_journal, read_recording
 from chaos.injector import PAUSE_SECONDS, Injector
 from chaos.journal import Journal, read
 from chaos.load import Load
@@ -30,6 +30,7 @@ HEALED_SECONDS = 120.0  # by then every job is over: leases end, retries come, a
 SIGNS = ("Traceback", "service_failed", "request_failed", "heartbeat_failed")  # that something went wrong which nobody foresaw
 TICK = {"every": 1, "type": "chaos.work", "payload": {"n": 0, "schedule": "tick"}}
 WATCH_SECONDS = 0.5
+CALM_LOAD_SECONDS = 8.0
 OPEN = "SELECT status::text, count(*) FROM jobs WHERE finished_at IS NULL GROUP BY 1"
 MARK = "the end of the recording"
 
@@ -72,12 +73,16 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
         dice = _dice(plan, "world")
         async with standing(servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings) as world:
             history.lease_seconds = world.settings.lease_seconds
+            history.heartbeat_seconds = world.settings.heartbeat_seconds
             history.max_crashes = world.settings.max_crashes
             history.job_timeout = world.settings.job_timeout_seconds
             await _try_jobs(world, plan)
             async with _for_the_time_of(world.keep(), _watch_group(world)):
                 missed = await _strike(world, plan)
                 history.left = await _rest(world, plan.patience)  # poison jobs go on killing until they are dead-lettered
+                if not history.left:
+                    await _calm(world, plan)
+                    history.left = await _rest(world, plan.patience)
             await world.stop_members()
             history.left = dict(history.left) | await _ghosts(world)
             await _end_of_recording(world)
@@ -113,6 +118,7 @@ async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
     stop = asyncio.Event()
     injector = Injector(world, plan.faults, _dice(plan, "faults"), plan.hands, plan.pause)
     await until(lambda: _scheduled(world), HEALED_SECONDS, "a schedule")
+    world.journal.note("scheduled")
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(Load(world, world.client, _dice(plan, "load"), plan.rate, plan.bulk, plan.jobs).run(stop))
         tasks.create_task(injector.run(stop))
@@ -122,6 +128,16 @@ async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
     world.journal.note("whole", letters_twice=await _letters_twice(world))
     await until(lambda: _schedule_deleted(world), HEALED_SECONDS, "the schedule is gone")
     return injector.missed
+
+
+async def _calm(world: World, plan: Plan) -> None:
+    """Load for a while when nothing has been broken for long: who did not come back as it was shows."""
+    well = world.troubled_at + world.settings.lease_seconds + CALM_SECONDS
+    await asyncio.sleep(max(well - time.time(), 0) + 1)
+    began, stop = time.time(), asyncio.Event()
+    asyncio.get_running_loop().call_later(CALM_LOAD_SECONDS, stop.set)
+    await Load(world, world.client, _dice(plan, "calm"), plan.rate, plan.bulk, plan.jobs).run(stop)
+    world.journal.note("calm", began=began)
 
 
 @asynccontextmanager
@@ -134,10 +150,16 @@ async def _for_the_time_of(*deeds: Coroutine[Any, Any, None]) -> AsyncIterator[N
             task.cancel()
 
 
-async def _letters_twice(world: World) -> list[str]:
-    """Jobs of which there are two letters of one death."""
-    letters = Counter([(letter.job_id, letter.attempts) async for letter in world.broker.letters.all() if letter.reason != UNKNOWN_JOB])
-    return [job_id for (job_id, _), count in letters.items() if count > 1]
+async def _letters_twice(world: World) -> list[tuple[str, float]]:
+    """Jobs of which there are two letters of one death, and when the last of them was added."""
+    seen: dict[tuple[str, int], float] = {}
+    twice = []
+    async for letter in world.broker.letters.all():
+        death, at = (letter.job_id, letter.attempts), int(letter.place.partition("-")[0]) / 1000
+        if death in seen and letter.reason != UNKNOWN_JOB:
+            twice.append((letter.job_id, at))
+        seen[death] = at
+    return twice
 
 
 async def _scheduled(world: World) -> bool:

@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -76,6 +77,7 @@ class World:
         self.chosen = dict(settings)
         self.settings = Settings()
         self.deaths: dict[int, int] = {}  # pid -> exit code
+        self.troubled_at = 0.0  # when the last of them did, or all was healed
         self._socket = servers.folder / f"recorder-{secrets.token_hex(4)}"  # the path of a socket may have 107 bytes only
 
     @property
@@ -201,6 +203,7 @@ class World:
             return all(member.alive for member in self.members) and await self.answers()
 
         await until(whole, READY_SECONDS, "all processes run again")
+        self.troubled_at = time.time()
 
     # Keeping alive
 
@@ -219,6 +222,7 @@ class World:
         """Write down that it ended, and how."""
         if member.pid not in self.deaths and member.returncode is not None:
             self.deaths[member.pid] = member.returncode
+            self.troubled_at = time.time()
             self.journal.note("died", member=member.name, part=member.part, pid=member.pid, code=member.returncode)
 
     async def _restart(self, member: Member) -> None:
@@ -238,6 +242,7 @@ class World:
 
     async def drain(self, member: Member, more_seconds: float = 5) -> None:
         """Let it end in order; note it when that takes longer than its grace and so many seconds."""
+        self.journal.note("told", member=member.name, pid=member.pid)
         seconds = self.settings.grace_seconds + more_seconds
         if not await member.drained(seconds):
             self.journal.note("hung", member=member.name, seconds=seconds)

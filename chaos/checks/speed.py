@@ -24,8 +24,8 @@ def crashes_are_short(history: History) -> Iterator[str]:
                 continue
             limit = history.lease_seconds + CRASH_SECONDS
             if _was_seen(history, tried.pid, died, died + min(again - died, limit)):
-                late = again - died > limit and _was_seen(history, tried.pid, died, again)
-                yield f"{job}: ran again {again - died:.1f} s after the death of its worker" if late else HELD
+                late = f"{job}: ran again {again - died:.1f} s after the death of its worker"
+                yield late if again - died > limit else HELD
 
 
 def _was_seen(history: History, dead: int, died: float, again: float) -> bool:
@@ -63,6 +63,29 @@ def nothing_waits(history: History) -> Iterator[str]:
             if not runs or not moves or moves[0].went_to != "PENDING":
                 continue
             began = min(run.began for run in runs)
-            if not history.troubled(request.sent, min(began, request.answered + PROMPT_SECONDS)):
-                late = began - request.answered > PROMPT_SECONDS and not history.troubled(request.sent, began)
-                yield f"{job}: began {began - request.answered:.1f} s after it was accepted, with nothing broken" if late else HELD
+            waited = began - request.answered
+            if not history.troubled(request.sent, request.answered + min(waited, PROMPT_SECONDS)):
+                late = f"{job}: began {waited:.1f} s after it was accepted, with nothing broken by then"
+                yield late if waited > PROMPT_SECONDS else HELD
+
+
+@invariant(15, "where nothing is broken submissions are accepted")
+def nothing_is_refused(history: History) -> Iterator[str]:
+    """Of clients that wait as long as clients do."""
+    for request in history.requests:
+        if request.patient and not history.troubled(request.sent, request.answered):
+            took = request.answered - request.sent
+            refused = f"{len(request.numbers)} jobs were answered {request.status} after {took:.2f} s, with nothing broken"
+            yield HELD if request.accepted else refused
+
+
+@invariant(15, "when all is over, each consumer that is there works")
+def everybody_works(history: History) -> Iterator[str]:
+    """Some load comes when all had been well for long: who holds its lease and does not read shows."""
+    if history.calm is None or history.troubled(*history.calm):
+        return
+    since, until = history.calm
+    busy = {run.pid for runs in history.runs.values() for run in runs if since <= run.began <= until}
+    for pid, (born, part) in history.births.items():
+        if part == "consumer" and born < since and history.deaths.get(pid, (until, 0))[0] >= until:
+            yield HELD if pid in busy else f"process {pid} ran no job in the {until - since:.0f} s after all was over"

@@ -4,6 +4,6 @@ Importing this package registers all of them in `FAULTS`.
 """
 
 from chaos.faults import clocks, jobs, network, postgres, processes, redis, upgrade
-from chaos.faults.fault import EVERYONE, FAULTS, Fault, Hit, MissedError
+from chaos.faults.fault import FAULTS, Fault, Hit, MissedError
 
-__all__ = ["EVERYONE", "FAULTS", "Fault", "Hit", "MissedError", "clocks", "jobs", "network", "postgres", "processes", "redis", "upgrade"]
+__all__ = ["FAULTS", "Fault", "Hit", "MissedError", "clocks", "jobs", "network", "postgres", "processes", "redis", "upgrade"]

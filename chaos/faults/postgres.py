@@ -5,7 +5,8 @@ import signal
 from collections.abc import AsyncIterator
 from random import Random
 
-from chaos.faults.fault import EVERYONE, Hit, MissedError, fault
+from chaos.faults.fault import Hit, MissedError, fault
+from chaos.history import EVERYONE
 from chaos.world import World
 from shared.database import Database
 
