@@ -48,9 +48,10 @@ def ghosts_go(history: History) -> Iterator[str]:
     for pid, (died, code) in history.deaths.items():
         stays = [at for at, members in history.groups if at > died and not any(pid_of(name) == pid for name in members)]
         was_there = any(pid_of(name) == pid for at, members in history.groups if at <= died + limit for name in members)
-        gone = min(stays, default=None)
-        if code == KILLED and was_there and gone and _was_seen(history, pid, died, died + limit):
-            stayed = f"process {pid}: was still a consumer of the group {limit:g} s after its death, and left {gone - died:.1f} s after it"
+        gone = min(stays, default=float("inf"))
+        known = min(gone, history.whole or gone) - died >= limit or gone - died < limit
+        if code == KILLED and was_there and known and _was_seen(history, pid, died, died + limit):
+            stayed = f"process {pid}: was still a consumer of the group {limit:g} s after its death (it left after {gone - died:.1f})"
             yield stayed if gone - died > limit else HELD
 
 

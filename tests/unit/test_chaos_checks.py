@@ -438,6 +438,15 @@ def test_a_dead_consumer_has_to_leave_its_group(left: float, *, found: bool) -> 
     assert (13 in {finding.number for finding in check(history)}) == found
 
 
+@pytest.mark.parametrize(("whole", "found"), [(110.0, False), (125.0, True)])
+def test_a_dead_consumer_that_stays_for_ever_is_found(whole: float, *, found: bool) -> None:
+    """13: unless we had stopped looking."""
+    history = taken_over()
+    history.groups = [(60.0, {ONE, TWO})]
+    history.whole = whole
+    assert (13 in {finding.number for finding in check(history)}) == found
+
+
 def test_webhooks_have_to_arrive_with_one_id() -> None:
     """12."""
     history = sound()

@@ -1,21 +1,25 @@
 """Mistakes of the way in: what is said, what is stored, what is published."""
 
 import asyncio
+import random
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from chaos.checks import jobs, speed, stores
 from chaos.mutants.mistakes.mistake import mistake, put
 from producer.submit import Submitter
-from shared.errors import BrokerUnavailableError
+from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
+from shared.ids import new_id
 from shared.models import NewJob
 
 ENTRY_AHEAD_SECONDS = 0.03
+SELDOM = 0.2
 
 
-@mistake(1, 11)
+@mistake(stores.postgres_is_needed)
 def answer_before_commit() -> None:
     """2xx as soon as the job is taken."""
     submit = Submitter.submit
@@ -30,7 +34,7 @@ def answer_before_commit() -> None:
     put(Submitter, "submit", hasty)
 
 
-@mistake(10)
+@mistake(stores.nothing_is_left)
 def publish_before_commit() -> None:
     """The entry is in the stream before the row is there."""
     persist = Submitter._persist
@@ -44,7 +48,7 @@ def publish_before_commit() -> None:
     put(Submitter, "_persist", eager)
 
 
-@mistake(9)
+@mistake(jobs.one_key_one_job)
 def keys_are_forgotten() -> None:
     """Idempotency keys are not stored."""
     submit = Submitter.submit
@@ -55,7 +59,7 @@ def keys_are_forgotten() -> None:
     put(Submitter, "submit", keyless)
 
 
-@mistake(11)
+@mistake(stores.redis_is_not_needed)
 def answer_waits_for_redis() -> None:
     """2xx only when the entry is in the stream."""
     submit = Submitter.submit
@@ -66,3 +70,33 @@ def answer_waits_for_redis() -> None:
         return known
 
     put(Submitter, "submit", dependent)
+
+
+@mistake(jobs.nothing_is_made_up)
+def jobs_are_stored_twice() -> None:
+    """One submission in five makes a second job."""
+    submit = Submitter.submit
+
+    async def doubling(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        again = [msgspec.structs.replace(job, id=new_id(), idempotency_key=None) for job in jobs]
+        return await submit(self, [*jobs, *again] if random.random() < SELDOM else jobs)
+
+    put(Submitter, "submit", doubling)
+
+
+@mistake(speed.nothing_is_refused)
+def who_was_refused_once_refuses_for_ever() -> None:
+    """A producer that PostgreSQL has failed does not ask it again."""
+    submit = Submitter.submit
+    refused: list[DatabaseUnavailableError] = []
+
+    async def offended(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        if refused:
+            raise refused[0]
+        try:
+            return await submit(self, jobs)
+        except DatabaseUnavailableError as error:
+            refused.append(error)
+            raise
+
+    put(Submitter, "submit", offended)
