@@ -33,7 +33,7 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "answer-before-commit": {"faults": ("producer.kill", "producer.kill.point", "postgres.kill"), "hands": 2, "seconds": 25.0},
     "publish-before-commit": {},
     "jobs-are-stored-twice": {},
-    "who-was-refused-once-refuses-for-ever": {"faults": ("postgres.kill",)},
+    "producers-refuse-after-a-while": {},
     "reads-forget": {},
     "one-holds-its-lease-and-does-not-read": {},
     "a-process-gives-up": {},

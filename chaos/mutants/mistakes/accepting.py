@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
@@ -17,6 +18,7 @@ from shared.models import NewJob
 
 ENTRY_AHEAD_SECONDS = 0.03
 SELDOM = 0.2
+TIRED_SECONDS = 20.0
 
 
 @mistake(stores.postgres_is_needed)
@@ -85,18 +87,14 @@ def jobs_are_stored_twice() -> None:
 
 
 @mistake(speed.nothing_is_refused)
-def who_was_refused_once_refuses_for_ever() -> None:
-    """A producer that PostgreSQL has failed does not ask it again."""
+def producers_refuse_after_a_while() -> None:
+    """As if PostgreSQL were away, from their twentieth second on."""
     submit = Submitter.submit
-    refused: list[DatabaseUnavailableError] = []
+    began = time.monotonic()
 
-    async def offended(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
-        if refused:
-            raise refused[0]
-        try:
-            return await submit(self, jobs)
-        except DatabaseUnavailableError as error:
-            refused.append(error)
-            raise
+    async def tired(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        if time.monotonic() > began + TIRED_SECONDS:
+            raise DatabaseUnavailableError("not any more")
+        return await submit(self, jobs)
 
-    put(Submitter, "submit", offended)
+    put(Submitter, "submit", tired)
