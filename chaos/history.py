@@ -166,6 +166,7 @@ class History:
     ticks: list[tuple[str, float, str]] = field(default_factory=list)  # schedule, tick, job
     groups: list[tuple[float, set[str]]] = field(default_factory=list)  # who was in the consumer groups from then on
     letters_twice: Sequence[str] = ()  # jobs with two letters of one death, when all had just been healed
+    stranded: list[str] = field(default_factory=list)  # what did not come back after the healing
     left: Mapping[str, Any] = field(default_factory=dict)  # what was found at rest that should not be there
     logged: Sequence[str] = ()  # lines that no process should write
 
@@ -229,6 +230,8 @@ def _read_rest(history: History, event: dict[str, Any]) -> None:
             history.deaths[event["pid"]] = (event["t"], event["code"])
         case "whole":
             history.letters_twice = event.get("letters_twice", ())
+        case "stranded":
+            history.stranded.append(event["what"])
         case "group":
             history.groups.append((event["t"], set(event["members"])))
         case "hung":

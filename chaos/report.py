@@ -20,7 +20,7 @@ def write_report(tally: Tally, folder: Path) -> None:
 
 
 def markdown(tally: Tally) -> str:
-    """Return the tables for a document: kinds of faults, then each fault."""
+    """Return the tables for a document: kinds of faults, invariants, each fault; then what is said in sentences, and the findings."""
     figures = tally.figures
     kinds = [f"| {kind} | {count:,} |" for kind, count in sorted(figures.injected.items(), key=lambda item: -item[1])]
     faults = [
@@ -41,12 +41,14 @@ def markdown(tally: Tally) -> str:
             "| fault | struck | recovery p50, s | p99, s | max, s |\n|---|---|---|---|---|",
             *faults,
             "",
+            *_sentences(tally),
+            "",
         ]
     )
 
 
 def print_report(tally: Tally) -> None:
-    """Print a table of the faults and a sentence of the rest."""
+    """Print a table of the faults and sentences of the rest."""
     console, figures = Console(), tally.figures
     if not tally.segments:
         console.print("No segment came to its end: nothing was judged.")
@@ -57,9 +59,6 @@ def print_report(tally: Tally) -> None:
     for name, count in sorted(figures.by_fault.items()):
         table.add_row(name, f"{count:,}", *_told(figures.recovery.get(name, [])))
     console.print(table)
-    for name, why in sorted(tally.missed.items()):
-        if name not in figures.by_fault:
-            console.print(f"{name}: never struck: {why}")
     console.print(
         f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again as a lease was "
         f"lost ({figures.allowed} leases of running jobs were)"
@@ -67,9 +66,25 @@ def print_report(tally: Tally) -> None:
     for name, cases, _ in _judged(tally):
         if not cases:
             console.print(f"invariant {name}: there was no case of it")
-    console.print("Every invariant held." if not tally.findings else f"{len(tally.findings)} findings:")
+    for sentence in _sentences(tally):
+        console.print(sentence, markup=False, highlight=False)
+
+
+def verdict(tally: Tally) -> str:
+    """Return the whole in a sentence."""
+    if tally.findings:
+        return f"{len(tally.findings)} findings speak against an invariant."
+    return "Every invariant held." if tally.figures.by_fault else "No fault struck at all: that every invariant held shows nothing."
+
+
+def _sentences(tally: Tally) -> Iterator[str]:
+    """What did not strike, what could not be judged, the verdict and the findings."""
+    for name, why in sorted(tally.missed.items()):
+        if name not in tally.figures.by_fault:
+            yield f"- {name}: never struck: {why}"
+    yield f"- {verdict(tally)}"
     for number, finding in tally.findings:
-        console.print(f"segment {number}, invariant {finding.number}: {finding.sentence}\n    {finding.what}")
+        yield f"  - segment {number}, invariant {finding.number} ({finding.sentence}): {finding.what}"
 
 
 def _judged(tally: Tally) -> Iterator[tuple[str, int, int]]:

@@ -17,7 +17,7 @@ from random import Random
 import aiohttp
 
 from chaos.client import Client
-from chaos.errors import ChaosError
+from chaos.errors import ChaosError, or_else
 from chaos.hooks import receiving
 from chaos.journal import Journal
 from chaos.member import Member
@@ -101,6 +101,7 @@ class World:
 
     async def build(self, stack: AsyncExitStack, shape: Shape, handlers: Sequence[str]) -> None:
         """Start everything and return when a job can run."""
+        await self.servers.heal()  # a segment that the service did not survive may have left them broken
         name = f"chaos_{secrets.token_hex(4)}"
         self.database_url = await self.servers.new_database(name)
         stack.push_async_callback(self.servers.drop_database, name)
@@ -173,10 +174,13 @@ class World:
             | self.chosen
         )
 
+    def fallen(self) -> list[str]:
+        """Who does not run, and what they said last."""
+        return [f"{member.name} ended with {member.returncode}: {member.last_line()}" for member in self.members if not member.alive]
+
     async def _is_ready(self) -> bool:
-        for member in self.members:
-            if not member.alive:
-                raise ChaosError(f"{member.name} ended with {member.returncode}: {member.last_line()}")
+        if fallen := self.fallen():
+            raise ChaosError(fallen[0])
         leases = await self.database.fetch_value("SELECT count(*) FROM leases WHERE dead_at IS NULL")
         wanted = sum(member.part != "producer" for member in self.members)
         return int(leases) >= wanted and await self.answers()
@@ -189,11 +193,13 @@ class World:
         return False
 
     async def heal(self) -> None:
-        """Make sure that nothing is broken any more, whatever the faults have left, and return when all processes run."""
+        """Make sure that nothing is broken any more, whatever the faults have left, and return when all processes run.
+
+        Raises NotInTimeError and UnavailableError.
+        """
         for wire in self.wires.values():
             wire.heal()
         await self.servers.heal()
-        await self.broker.command("CONFIG", "SET", "maxmemory", 0)
         for member in self.members:
             member.signal(signal.SIGCONT)
 
@@ -260,11 +266,12 @@ async def standing(
     handlers: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
-    """Return a world that works; it is torn down in the end."""
+    """Return a world that works; it is torn down in the end. Raises ChaosError when the service does not come up."""
     folder.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         world = World(servers, folder, journal, dice, settings or {})
-        await world.build(stack, shape, handlers)
+        with or_else(ChaosError, "the service did not come up"):
+            await world.build(stack, shape, handlers)
         yield world
 
 
