@@ -11,6 +11,15 @@ from rich.table import Table
 from chaos.campaign import Tally
 from chaos.checks import INVARIANTS
 
+OURS_ALONE = {  # what is judged of our own jobs only: what the user's should do, the suite does not know
+    2: "that somebody sent it",
+    3: "that its result is that of its attempt",
+    4: "that it fails or is cancelled for a reason",
+    6: "that no attempt fails unasked",
+    8: "when it is tried again",
+    12: "its webhooks: it has none",
+}
+
 
 def write_report(tally: Tally, folder: Path) -> None:
     """Write `result.json`, and its tables as `result.md`."""
@@ -82,6 +91,9 @@ def _sentences(tally: Tally) -> Iterator[str]:
     for name, why in sorted(tally.missed.items()):
         if name not in tally.figures.by_fault:
             yield f"- {name}: never struck: {why}"
+    if tally.theirs:
+        yield f"- of {', '.join(tally.theirs)} these parts of invariants were not judged:"
+        yield from (f"  - {number}: {part}" for number, part in OURS_ALONE.items())
     yield f"- {verdict(tally)}"
     for number, finding in tally.findings:
         yield f"  - segment {number}, invariant {finding.number} ({finding.sentence}): {finding.what}"

@@ -1,6 +1,7 @@
 """One segment of a run: load and faults for a while, then everything is healed, and what happened is checked."""
 
 import asyncio
+import itertools
 import shutil
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
@@ -18,7 +19,7 @@ from chaos.figures import Figures, figures_of
 from chaos.history import History, pid_of, read_database, read_journal, read_recording
 from chaos.injector import PAUSE_SECONDS, Injector
 from chaos.journal import Journal, read
-from chaos.load import Load
+from chaos.load import Load, chosen
 from chaos.servers import Servers, until
 from chaos.world import Shape, World, standing
 from shared.broker import REAPER
@@ -52,6 +53,7 @@ class Plan:
     settings: Mapping[str, str] = field(default_factory=dict)
     handlers: Sequence[str] = ()
     jobs: Sequence[tuple[str, dict[str, Any]]] = ()
+    first: int = 1  # number of its first job
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
             history.lease_seconds = world.settings.lease_seconds
             history.max_crashes = world.settings.max_crashes
             history.job_timeout = world.settings.job_timeout_seconds
+            world.client.numbers = itertools.count(plan.first)
             await _try_jobs(world, plan)
             missed, history.left = await _broken_and_healed(world, plan)
             await world.stop_members()
@@ -127,7 +130,7 @@ def _dice(plan: Plan, part: str) -> Random:
 async def _try_jobs(world: World, plan: Plan) -> None:
     """Raises ChaosError for a job that is refused while nothing is broken; consumers publish their types a moment after they start."""
     for kind, payload in plan.jobs:
-        body = {"type": kind, "payload": payload | ({"n": world.client.number()} if kind.startswith("chaos.") else {})}
+        body = chosen(kind, payload, world.client.number())
 
         async def taken(body: dict[str, Any] = body) -> bool:
             return bool(await world.client.submit([body]))

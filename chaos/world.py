@@ -40,14 +40,21 @@ SERVICES = tuple(role for role in ROLES if role != "worker")
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH")
 STORES = ("postgres", "redis")
 GROUPS = ("producer", "consumer", "service")
-DEFAULTS = {
-    "MILLSTREAM_TEST_TYPES": "1",
-    "MILLSTREAM_GRACE_SECONDS": "5",
-    "MILLSTREAM_CONCURRENCY": "50",
-    "MILLSTREAM_PROCESSES": "2",
-    "MILLSTREAM_JOB_TIMEOUT_SECONDS": "20",
-    "MILLSTREAM_LOG_LEVEL": "info",
-}
+DEFAULTS = {"MILLSTREAM_TEST_TYPES": "1", "MILLSTREAM_PROCESSES": "2", "MILLSTREAM_LOG_LEVEL": "info"}
+OF_OUR_JOBS = {"MILLSTREAM_GRACE_SECONDS": "5", "MILLSTREAM_CONCURRENCY": "50", "MILLSTREAM_JOB_TIMEOUT_SECONDS": "20"}  # they are short
+OWN = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "MILLSTREAM_HOST",
+    "MILLSTREAM_PORT",
+    "MILLSTREAM_HANDLERS",
+    "MILLSTREAM_OUTPUT_DIR",
+    "MILLSTREAM_DATA_DIR",
+    "MILLSTREAM_WEBHOOK_SECRET",
+    SOCKET_VARIABLE,
+)
+RESERVED = (*OWN, "MILLSTREAM_PROBES", "MILLSTREAM_API_KEYS", "MILLSTREAM_LOG_FILE")  # for faults; our client has no key; logs are read
+ALLOW = "MILLSTREAM_OUTGOING_ALLOW"
 
 
 @dataclass(frozen=True)
@@ -155,24 +162,25 @@ class World:
             self.members.append(Member(name, part, [sys.executable, "-m", *wrong, *words], environment, self.folder / f"{name}.log"))
 
     def _environment(self, part: str, handlers: Sequence[str]) -> dict[str, str]:
-        group = self.group_of(part)
         given = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        return (
-            given
-            | DEFAULTS
-            | {
-                "DATABASE_URL": self.wires[group, "postgres"].url,
-                "REDIS_URL": self.wires[group, "redis"].url,
-                "MILLSTREAM_PORT": str(self.port),
-                "MILLSTREAM_HANDLERS": ",".join(dict.fromkeys((*handlers, "chaos.work", "chaos.spy"))),
-                "MILLSTREAM_OUTPUT_DIR": str(self.folder / "output"),
-                "MILLSTREAM_DATA_DIR": str(self.folder / "data"),
-                "MILLSTREAM_OUTGOING_ALLOW": self.hook_url.split("/")[2],
-                "MILLSTREAM_WEBHOOK_SECRET": WEBHOOK_SECRET,
-                SOCKET_VARIABLE: str(self._socket),
-            }
-            | self.chosen
-        )
+        defaults = DEFAULTS if handlers else DEFAULTS | OF_OUR_JOBS
+        allowed = [self.hook_url.split("/")[2], self.chosen.get(ALLOW, "")]
+        own = self._own(self.group_of(part), handlers)
+        return given | defaults | self.chosen | own | {ALLOW: ",".join(filter(None, allowed))}
+
+    def _own(self, group: str, handlers: Sequence[str]) -> dict[str, str]:
+        """Return what nobody else has a say in: `OWN`."""
+        return {
+            "DATABASE_URL": self.wires[group, "postgres"].url,
+            "REDIS_URL": self.wires[group, "redis"].url,
+            "MILLSTREAM_HOST": "127.0.0.1",
+            "MILLSTREAM_PORT": str(self.port),
+            "MILLSTREAM_HANDLERS": ",".join(dict.fromkeys((*handlers, "chaos.work", "chaos.spy"))),
+            "MILLSTREAM_OUTPUT_DIR": str(self.folder / "output"),
+            "MILLSTREAM_DATA_DIR": str(self.folder / "data"),
+            "MILLSTREAM_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            SOCKET_VARIABLE: str(self._socket),
+        }
 
     def fallen(self) -> list[str]:
         """Who does not run, and what they said last."""

@@ -10,10 +10,12 @@ import pytest
 from chaos import __main__ as command
 from chaos import campaign
 from chaos.campaign import Tally
-from chaos.checks import Finding
+from chaos.checks import INVARIANTS, Finding
 from chaos.errors import ChaosError
 from chaos.figures import Figures
 from chaos.history import History
+from chaos.options import parse
+from chaos.report import OURS_ALONE, markdown
 from chaos.segment import Outcome, Plan
 from chaos.world import Shape
 
@@ -86,3 +88,12 @@ def test_the_seed_is_that_of_the_campaign(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(campaign, "run", run)
     command.main(["--resume", str(file), "--output", str(tmp_path)])
     assert capsys.readouterr().out.startswith("seed 2105\n")
+
+
+def test_what_is_not_judged_of_the_users_jobs_is_said() -> None:
+    """By number; of our own jobs all is."""
+    users = markdown(Tally(1, theirs=parse(["--job", "shop.order", "{}"]).theirs))
+    assert "of shop.order these parts of invariants were not judged" in users
+    assert all(f"- {number}: " in users for number in OURS_ALONE)
+    assert "not judged" not in markdown(Tally(1, theirs=parse(["--job", "chaos.work", "{}"]).theirs))
+    assert {*OURS_ALONE} < {known.number for known in INVARIANTS}

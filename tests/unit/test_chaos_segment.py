@@ -18,7 +18,7 @@ from chaos.world import Shape
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
 from shared.settings import Settings
 
-PLAN = Plan(seed=1, theme="none", faults=(), seconds=0.05, rate=1.0, shape=Shape(), patience=0.2)
+PLAN = Plan(seed=1, theme="none", faults=(), seconds=0.05, rate=40.0, shape=Shape(), patience=0.2)
 
 
 class FakeWorld:
@@ -70,6 +70,9 @@ class FakeWorld:
         none: list[Any] = []
         for letter in none:
             yield letter
+
+    async def _taken(self, *_: object, **__: object) -> list[str]:
+        return ["job"]
 
     async def _scheduled(self, *_: object) -> None:
         self._break("schedule")
