@@ -60,7 +60,7 @@ def print_report(tally: Tally) -> None:
     """Print a table of the faults and sentences of the rest."""
     console, figures = Console(), tally.figures
     if not tally.segments:
-        console.print("No segment came to its end: nothing was judged.")
+        console.print(verdict(tally))
         return
     table = Table(
         "fault", "struck", "recovery p50", "p99", "max", title=f"seed {tally.seed}, {tally.segments} segments, {tally.seconds:.0f} s"
@@ -81,6 +81,8 @@ def print_report(tally: Tally) -> None:
 
 def verdict(tally: Tally) -> str:
     """Return the whole in a sentence."""
+    if not tally.segments:
+        return "No segment came to its end: nothing was judged."
     if tally.findings:
         return f"{len(tally.findings)} findings speak against an invariant."
     return "Every invariant held." if tally.figures.by_fault else "No fault struck at all: that every invariant held shows nothing."

@@ -77,6 +77,11 @@ def test_a_run_in_which_nothing_struck_shows_nothing(
     assert "No fault struck at all" in (tmp_path / "timeline.html").read_text()
 
 
+def test_a_run_without_a_segment_does_not_claim_anything() -> None:
+    """Neither that all held, nor that nothing struck."""
+    assert "- No segment came to its end: nothing was judged." in markdown(Tally(1))
+
+
 def test_the_seed_is_that_of_the_campaign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Which goes on by it, whatever chance gave now."""
     file = tmp_path / "campaign.json"
