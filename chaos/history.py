@@ -174,12 +174,11 @@ class History:
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by job
     ticks: list[tuple[str, float, str]] = field(default_factory=list)  # schedule, tick, job
     groups: list[tuple[float, set[str]]] = field(default_factory=list)  # who was in the consumer groups from then on
-    letters_twice: Sequence[
-        tuple[str, float]
-    ] = ()  # jobs with two letters of one death when all had just been healed, and when the last came
+    letters_twice: Sequence[tuple[str, float]] = ()  # jobs with two letters of one death when all was healed, and when the last came
     scheduled: float | None = None  # when there was a schedule
     whole: float | None = None  # when all was healed
     calm: tuple[float, float] | None = None  # when there was load and nothing had been broken for long
+    stranded: list[str] = field(default_factory=list)  # what did not come back after the healing
     left: Mapping[str, Any] = field(default_factory=dict)  # what was found at rest that should not be there
     logged: Sequence[str] = ()  # lines that no process should write
 
@@ -266,6 +265,8 @@ def _read_rest(history: History, event: dict[str, Any]) -> None:
             history.births[event["pid"]] = (event["t"], event["part"])
         case "died":
             history.deaths[event["pid"]] = (event["t"], event["code"])
+        case "stranded":
+            history.stranded.append(event["what"])
         case "group":
             history.groups.append((event["t"], set(event["members"])))
         case "told":

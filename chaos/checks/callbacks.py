@@ -22,7 +22,7 @@ def one_job_a_tick(history: History) -> Iterator[str]:
         if count > 1:
             yield f"{schedule}: the tick {tick:.3f} has {count} jobs"
     for row in history.rows.values():
-        if row.payload.get("schedule") and row.id not in noted:
+        if row.ours and row.payload.get("schedule") and row.id not in noted:
             yield f"{row.id}: is of no tick of {row.payload['schedule']}"
 
 

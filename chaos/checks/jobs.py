@@ -17,7 +17,8 @@ NEW = {Status.PENDING, Status.SCHEDULED}
 
 @invariant(1, "every job that was answered 2xx is in a terminal state in the end")
 def nothing_is_lost(history: History) -> Iterator[str]:
-    """Also what was accepted without our hearing of it."""
+    """Also what was accepted without our hearing of it. A service that does not come back has lost all that it still had to do."""
+    yield from history.stranded
     for job in sorted(history.accepted - history.rows.keys()):
         yield f"{job}: accepted, and there is no row"
     for row in history.rows.values():

@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.checks import Finding
+from chaos.errors import ChaosError
 from chaos.mutants.mistakes import MISTAKES, Mistake
 from chaos.mutants.plans import plan_for
 from chaos.segment import Plan, run_segment
 from chaos.servers import Servers
 
 OUTPUT = Path(".chaos/mutants")
+NO_INVARIANT = 0  # the service did not come up: that catches no mistake
 
 
 @dataclass(frozen=True)
@@ -39,13 +41,17 @@ class Kill:
 
 
 async def hunt(names: Sequence[str], output: Path, folder: Path) -> list[Kill]:
-    """Run them, one after another."""
+    """Run them, one after another. The table of those so far is written after each."""
+    kills: list[Kill] = []
     servers = Servers(folder)
     servers.start()
     try:
-        return [await _hunted(servers, MISTAKES[name], output) for name in names]
+        for name in names:
+            kills.append(await _hunted(servers, MISTAKES[name], output))
+            (output / "table.md").write_text(table(kills))
     finally:
         servers.stop()
+    return kills
 
 
 async def _hunted(servers: Servers, mistake: Mistake, output: Path) -> Kill:
@@ -60,12 +66,17 @@ async def _hunted(servers: Servers, mistake: Mistake, output: Path) -> Kill:
 
 
 async def _findings(servers: Servers, plan: Plan, folder: Path) -> Sequence[Finding]:
-    return (await run_segment(servers, plan, folder)).findings
+    try:
+        return (await run_segment(servers, plan, folder)).findings
+    except ChaosError as error:
+        return [Finding(NO_INVARIANT, "the service comes up", str(error))]
 
 
 def _line(kill: Kill) -> str:
     spoken = next((item.what for item in kill.findings if item.name in kill.mistake.found_by), "")
-    verdict = f"NOT CAUGHT by {'; '.join(kill.missing)}" if kill.missing else f"caught by {_told(kill.numbers)} ({spoken})"
+    found = "".join(f"; {item.number}: {item.what}" for item in kill.findings[:1])
+    missed = f"NOT CAUGHT by {'; '.join(kill.missing)}{found}"
+    verdict = missed if kill.missing else f"caught by {_told(kill.numbers)} ({spoken})"
     alarms = "".join(f"\n    FALSE ALARM without it, {alarm.number}: {alarm.what}" for alarm in kill.false_alarms)
     return f"{kill.mistake.name}: {verdict}; {kill.seconds:.0f} s{alarms}"
 
@@ -96,7 +107,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         kills = asyncio.run(hunt(told.names or list(MISTAKES), told.output, Path(folder)))
-    (told.output / "table.md").write_text(table(kills))
     return int(any(kill.missing or kill.false_alarms for kill in kills))
 
 
