@@ -5,6 +5,7 @@ import shutil
 import signal
 import sys
 import tempfile
+import traceback
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,27 +19,36 @@ from chaos.segment import Outcome, Plan
 from chaos.timeline import page, section
 from shared.errors import ConfigError, EmbeddedUnavailableError
 
-OK, BROKEN, UNAVAILABLE, STOPPED = 0, 1, 69, 130
+OK, BROKEN, UNAVAILABLE, FAILED, STOPPED = 0, 1, 69, 70, 130
 MOST_SECTIONS = 20  # of the timeline: the last segments
 
 
 def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
-    """Run; 0 when every invariant held, 1 when not, 69 when the service does not come up, 130 when it was told to end before."""
+    """Run; 0 when every invariant held, 1 when not, 69 when the service does not come up or no fault strikes.
+
+    70 when the suite itself fails, 130 when it was told to end before. The report is of the segments that came to their end.
+    """
     options = parse(words)
-    print(f"seed {options.seed}", flush=True)
     sections: list[str] = []
     tally = campaign.begun(options)
+    print(f"seed {tally.seed}", flush=True)
 
     def after(number: int, plan: Plan, outcome: Outcome) -> None:
         sections[:] = [*sections[1 - MOST_SECTIONS :], section(number, plan, outcome)]
         _keep(options, number, outcome)
 
     ended = _run(options, tally, after)
-    if ended != UNAVAILABLE:
-        write_report(tally, options.output)
-        (options.output / "timeline.html").write_text(page(tally, sections), encoding="utf-8")
-        print_report(tally)
-    return BROKEN if ended == OK and tally.findings else ended
+    write_report(tally, options.output)
+    (options.output / "timeline.html").write_text(page(tally, sections), encoding="utf-8")
+    print_report(tally)
+    return _code(ended, tally)
+
+
+def _code(ended: int, tally: Tally) -> int:
+    """Of the process: a finding outweighs whatever ended the run, other than a person."""
+    if ended != STOPPED and tally.findings:
+        return BROKEN
+    return UNAVAILABLE if ended == OK and not tally.figures.by_fault else ended
 
 
 def _run(options: Options, tally: Tally, after: Callable[[int, Plan, Outcome], None]) -> int:
@@ -52,6 +62,9 @@ def _run(options: Options, tally: Tally, after: Callable[[int, Plan, Outcome], N
         except (ChaosError, ConfigError, EmbeddedUnavailableError) as error:
             print(f"chaos: {error}", file=sys.stderr)
             return UNAVAILABLE
+        except Exception:  # noqa: BLE001 - whatever it is, it is no finding, and what was found before is to be told
+            traceback.print_exc()
+            return FAILED
     return OK
 
 

@@ -21,6 +21,7 @@ from chaos.world import Shape
 AIM = 300
 AIMS = {"SIGKILL": 3000}
 JOBS = 1_000_000
+NUMBERS = 10_000_000  # for the jobs of one segment
 CHOSEN = "chosen faults"
 TARGETED = 0.8  # of a campaign's segments; the others are as in a short run
 AT_A_TIME = 3
@@ -38,6 +39,7 @@ class Tally:
     findings: list[tuple[int, Finding]] = field(default_factory=list)  # with the number of the segment
     missed: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
+    theirs: list[str] = field(default_factory=list)  # types of the user's own jobs, submitted instead of ours
 
     def add(self, outcome: Outcome, seconds: float) -> None:
         """Add a segment."""
@@ -81,9 +83,10 @@ async def run(options: Options, tally: Tally, folder: Path, say: Say, after: Cal
 
 def begun(options: Options) -> Tally:
     """Return what has been done before, as the file to go on with says."""
-    if options.resume and options.resume.exists():
-        return Tally.from_json(options.resume.read_bytes())
-    return Tally(options.seed)
+    file = options.resume
+    tally = Tally.from_json(file.read_bytes()) if file and file.exists() else Tally(options.seed)
+    tally.theirs = sorted({*tally.theirs, *options.theirs})
+    return tally
 
 
 def plans(options: Options, tally: Tally) -> Iterator[Plan]:
@@ -101,9 +104,11 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
             shape=Shape(options.producers, options.consumers or dice.choice([2, 3, 4]), split=dice.random() < 0.4),
             hands=hands_for(themes),
             pause=max([PAUSE_SECONDS, *(PAUSES[theme] for theme in themes if theme in PAUSES)]),
+            patience=options.patience,
             settings=options.settings,
             handlers=options.handlers,
             jobs=options.jobs,
+            first=tally.segments * NUMBERS + 1,
         )
 
 

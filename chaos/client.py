@@ -11,22 +11,21 @@ import aiohttp
 
 from chaos.journal import Journal
 
+OURS = "chaos."  # what the names of our own job types begin with
 TIMEOUT_SECONDS = 4.0
 CONNECTIONS = 100
 HANGS_UP = 0.5  # of the requests end their connection: a producer that has just started would get none of the kept ones
 
 
 class Client:
-    """Sends jobs and other requests. What is answered 2xx is in `accepted`."""
+    """Sends jobs and other requests, and writes down what became of them."""
 
     def __init__(self, url: str, journal: Journal, dice: Random) -> None:
         self._url = url
         self._journal = journal
         self._dice = dice
-        self._numbers = itertools.count(1)
+        self.numbers = itertools.count(1)  # of the jobs that are still to come
         self._requests = itertools.count(1)
-        self.accepted = 0
-        self.refused = 0
         self.recent: list[str] = []  # ids
         self.problem = ""  # why the last submission was refused
 
@@ -39,7 +38,7 @@ class Client:
 
     def number(self) -> int:
         """Return a number that no job had yet."""
-        return next(self._numbers)
+        return next(self.numbers)
 
     async def submit(
         self,
@@ -51,15 +50,13 @@ class Client:
     ) -> list[str]:
         """Send these jobs, several as one bulk. Returns their ids, none unless the answer was 2xx. `spared`: nobody will cancel them."""
         request = next(self._requests)
-        numbers = [body["payload"].get("n") for body in bodies]
-        self._journal.note("sent", r=request, numbers=numbers, key=key)
+        numbers = [body["payload"].get("n") if body["type"].startswith(OURS) else None for body in bodies]
+        self._journal.note("sent", r=request, numbers=numbers, key=key, patient=timeout == TIMEOUT_SECONDS)
         began = time.time()
         path, body = ("/jobs/bulk", bodies) if len(bodies) > 1 else ("/jobs", bodies[0])
         status, answer = await self._post(path, body, key, timeout)
         ids: list[str] = (answer.get("ids") or [answer["id"]]) if status in {200, 202} else []
-        self._journal.note("answer", r=request, status=status, ids=ids, began=began, replayed=status == 200)
-        self.accepted += len(ids)
-        self.refused += not ids
+        self._journal.note("answer", r=request, status=status, ids=ids, began=began)
         self.problem = "" if ids else str(answer.get("detail") or f"HTTP {status}")
         self.recent = [*self.recent[-200:], *(() if spared else ids)]
         return ids
@@ -71,7 +68,7 @@ class Client:
 
     async def replay(self, limit: int) -> None:
         """Run some dead jobs again."""
-        self._journal.note("replay")
+        self._journal.note("replay", limit=limit)
         await self._post("/dlq/replay", {"limit": limit}, None, TIMEOUT_SECONDS)
 
     async def put_schedule(self, name: str, definition: dict[str, Any]) -> None:

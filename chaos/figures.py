@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from chaos.faults import AIMS
-from chaos.history import History, Strike
-from shared.lifecycle import TERMINAL
+from chaos.history import History, Row, Strike
+from shared.lifecycle import TERMINAL, Status
 
 SIGKILL = "SIGKILL"
 
@@ -18,6 +18,7 @@ class Figures:
 
     accepted: int = 0
     lost: int = 0
+    ends: dict[str, int] = field(default_factory=dict)  # by state, and of FAILED by reason
     runs: int = 0
     again: int = 0  # runs of a job after one that nobody asked to repeat: neither a failure nor a snooze nor handed back
     allowed: int = 0  # of those, by leases that were lost and claims that PostgreSQL forgot
@@ -31,8 +32,8 @@ class Figures:
         """Add another segment's."""
         for name in ("accepted", "lost", "runs", "again", "allowed"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.injected = dict(Counter(self.injected) + Counter(other.injected))
-        self.by_fault = dict(Counter(self.by_fault) + Counter(other.by_fault))
+        for name in ("ends", "injected", "by_fault"):
+            setattr(self, name, dict(Counter(getattr(self, name)) + Counter(getattr(other, name))))
         self.by_aim = {aim: self.by_aim.get(aim, 0) + other.by_aim.get(aim, 0) for aim in self.by_aim | other.by_aim}
         self.judged = {name: self.judged.get(name, 0) + other.judged.get(name, 0) for name in self.judged | other.judged}
         for fault, seconds in other.recovery.items():
@@ -44,6 +45,7 @@ def figures_of(history: History) -> Figures:
     accepted = history.accepted
     figures = Figures(accepted=len(accepted))
     figures.lost = sum(job not in history.rows or history.rows[job].status not in TERMINAL for job in accepted)
+    figures.ends = dict(Counter(_told_end(history.rows[job]) for job in accepted if job in history.rows))
     figures.injected = _injected(history)
     figures.by_fault = dict(Counter(strike.fault for strike in history.counted))
     figures.by_aim |= Counter(strike.aim for strike in history.counted if strike.aim)
@@ -53,9 +55,9 @@ def figures_of(history: History) -> Figures:
         asked = outcomes["failed"] + outcomes["snoozed"] + outcomes["handed_back"]
         figures.again += max(len(runs) - 1 - asked, 0)
         figures.allowed += outcomes["lost"]
-    ends = _ends(history)
+    waits = _waits(history)
     for strike in history.counted:
-        if (seconds := _recovery(history, strike, ends)) is not None:
+        if (seconds := _recovery(history, strike, waits)) is not None:
             figures.recovery.setdefault(strike.fault, []).append(seconds)
     return figures
 
@@ -67,25 +69,31 @@ def _injected(history: History) -> dict[str, int]:
     return dict(kinds | Counter({SIGKILL: killed}))
 
 
-def _ends(history: History) -> Sequence[tuple[float, float]]:
-    """(answered, ended) of jobs that were accepted and ended well, in the order of the answers."""
-    ended = {job: run.ended for job, runs in history.runs.items() for run in runs if run.ended and run.how == "returned"}
-    pairs = [(request.answered, ended[job]) for request in history.requests for job in request.ids[:1] if job in ended]
-    return sorted(pairs)
+def _told_end(row: Row) -> str:
+    return f"{row.status}: {row.reason}" if row.status == Status.FAILED else row.status
 
 
-def _recovery(history: History, strike: Strike, ends: Sequence[tuple[float, float]]) -> float | None:
+def _waits(history: History) -> Sequence[tuple[float, float]]:
+    """(answered, begun) of jobs that were due at once."""
+    return [
+        (request.answered, min(run.began for run in history.runs[job]))
+        for request in history.requests
+        for job in request.ids
+        if history.runs.get(job) and history.moves[job] and history.moves[job][0].went_to == Status.PENDING
+    ]
+
+
+def _recovery(history: History, strike: Strike, waits: Sequence[tuple[float, float]]) -> float | None:
     """Seconds until all is as before.
 
-    Of a killed consumer: until the last job that it was running has started again. Of anything else: from when it was healed until a job
-    that was accepted after that has ended.
+    Of a killed consumer: until the last job that it was running has started again. Of anything else: from when it was healed until the
+    last job has begun that was waiting then.
     """
     if strike.kind == SIGKILL and strike.victims:
         return _taken_over(history, strike)
-    if strike.healed is None:
+    if (healed := strike.healed) is None:
         return None
-    after = [ended for answered, ended in ends if answered >= strike.healed]
-    return max(min(after) - strike.healed, 0.0) if after else None  # our hearing of an answer may be late
+    return max((begun - healed for answered, begun in waits if answered <= healed < begun), default=0.0)
 
 
 def _taken_over(history: History, strike: Strike) -> float | None:

@@ -1,7 +1,7 @@
 """What happened in one segment of a run: read from the journal, the recorder's file and the database, put in order by job."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ LEASES = "SELECT id::text, worker FROM leases"
 RUNS = "SELECT schedule, extract(epoch FROM tick)::float8, job_id::text FROM schedule_runs WHERE NOT triggered ORDER BY tick"
 
 CALM_SECONDS = 3.0
+EVERYONE = -1  # a victim: any worker may lose its lease by this
 
 
 class Row(NamedTuple):
@@ -119,6 +120,12 @@ class Request(NamedTuple):
     answered: float
     status: int
     ids: Sequence[str]
+    patient: bool = True  # the client waited as long as clients do
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the answer was 2xx."""
+        return self.status in {200, 202}
 
 
 @dataclass
@@ -155,19 +162,25 @@ class History:
     settled: dict[str, float] = field(default_factory=dict)  # job -> when its success was on disk, as its worker said
     strikes: list[Strike] = field(default_factory=list)
     lease_seconds: float = 10.0
+    heartbeat_seconds: float = 3.0
     births: dict[int, tuple[float, str]] = field(default_factory=dict)  # pid -> when, part
     deaths: dict[int, tuple[float, int]] = field(default_factory=dict)  # pid -> when, exit code
+    told: dict[int, float] = field(default_factory=dict)  # pid -> when it was told to end
     hung: list[tuple[float, str, float]] = field(default_factory=list)  # when a drain was given up, of whom, after how many seconds
     cancels: set[str] = field(default_factory=set)  # jobs whose end was asked for
     leases: dict[str, str] = field(default_factory=dict)  # lease -> worker
     max_crashes: int = 3
     limits: dict[str, float] = field(default_factory=dict)  # seconds that jobs asked for themselves
     job_timeout: float = 300.0  # seconds
-    replays: list[float] = field(default_factory=list)  # when somebody asked to run dead jobs again
+    replays: list[tuple[float, int]] = field(default_factory=list)  # when somebody asked to run dead jobs again, and how many at most
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by job
     ticks: list[tuple[str, float, str]] = field(default_factory=list)  # schedule, tick, job
     groups: list[tuple[float, set[str]]] = field(default_factory=list)  # who was in the consumer groups from then on
-    letters_twice: Sequence[str] = ()  # jobs with two letters of one death, when all had just been healed
+    letters_twice: Sequence[tuple[str, float]] = ()  # jobs with two letters of one death when all was healed, and when the last came
+    scheduled: float | None = None  # when there was a schedule
+    whole: float | None = None  # when all was healed
+    calm: tuple[float, float] | None = None  # when there was load and nothing had been broken for long
+    stranded: list[str] = field(default_factory=list)  # what did not come back after the healing
     left: Mapping[str, Any] = field(default_factory=dict)  # what was found at rest that should not be there
     logged: Sequence[str] = ()  # lines that no process should write
 
@@ -176,6 +189,18 @@ class History:
         margin = self.lease_seconds + CALM_SECONDS
         deaths = any(since - margin <= died <= until for died, _ in self.deaths.values())
         return deaths or any(strike.covers(since, until, margin) for strike in self.strikes)
+
+    def cut_off(self, pid: int, since: float, until: float) -> float:
+        """For how many seconds of this time that process could not tell PostgreSQL that it lives.
+
+        A beat that is under way when a connection breaks is given up after `heartbeat_seconds`; whoever was frozen goes on at once.
+        """
+        spans = []
+        for strike in self.strikes:
+            if pid in strike.victims or EVERYONE in strike.victims:
+                late = 0.0 if pid in strike.victims else self.heartbeat_seconds
+                spans.append((max(strike.began, since), min((strike.healed or until) + late, until)))
+        return _length(spans)
 
     def woke_to_begin(self, run: Run) -> bool:
         """Whether its worker was frozen after the last look at its lease and before the first step of the handler."""
@@ -195,6 +220,15 @@ class History:
         return {job for request in self.requests for job in request.ids}
 
 
+def _length(spans: Iterable[tuple[float, float]]) -> float:
+    """How long these are together; what several of them cover counts once."""
+    total, reached = 0.0, float("-inf")
+    for begin, end in sorted(spans):
+        total += max(end - max(begin, reached), 0.0)
+        reached = max(reached, end)
+    return total
+
+
 def pid_of(worker: str | None) -> int:
     """Return the pid in a worker's name, host:pid:token."""
     parts = (worker or "").split(":")
@@ -211,7 +245,7 @@ def read_journal(history: History, file: Path) -> None:
                 sent[event["r"]] = event
             case "answer":
                 asked = sent.pop(event["r"])
-                history.requests.append(Request(event["began"], asked["numbers"], asked["key"], event["t"], event["status"], event["ids"]))
+                history.requests.append(_request(asked, event))
             case "struck":
                 struck[event["i"]] = _strike(event)
             case "mending":
@@ -223,7 +257,11 @@ def read_journal(history: History, file: Path) -> None:
             case _:
                 _read_rest(history, event)
     history.strikes += struck.values()
-    history.requests += [Request(event["t"], event["numbers"], event["key"], event["t"], 0, ()) for event in sent.values()]
+    history.requests += [_request(event, {"began": event["t"], "t": event["t"], "status": 0, "ids": ()}) for event in sent.values()]
+
+
+def _request(asked: Mapping[str, Any], answer: Mapping[str, Any]) -> Request:
+    return Request(answer["began"], asked["numbers"], asked["key"], answer["t"], answer["status"], answer["ids"], asked["patient"])
 
 
 def _strike(event: Mapping[str, Any]) -> Strike:
@@ -246,14 +284,28 @@ def _read_rest(history: History, event: dict[str, Any]) -> None:
             history.births[event["pid"]] = (event["t"], event["part"])
         case "died":
             history.deaths[event["pid"]] = (event["t"], event["code"])
-        case "whole":
-            history.letters_twice = event.get("letters_twice", ())
+        case "stranded":
+            history.stranded.append(event["what"])
         case "group":
             history.groups.append((event["t"], set(event["members"])))
+        case "told":
+            history.told[event["pid"]] = event["t"]
         case "hung":
             history.hung.append((event["t"], event["member"], event["seconds"]))
         case _:
+            _read_phase(history, event)
             _read_asked(history, event)
+
+
+def _read_phase(history: History, event: dict[str, Any]) -> None:
+    match event["e"]:
+        case "scheduled":
+            history.scheduled = event["t"]
+        case "whole":
+            history.whole = event["t"]
+            history.letters_twice = [(job, at) for job, at in event["letters_twice"]]
+        case "calm":
+            history.calm = (event["began"], event["t"])
 
 
 def _read_asked(history: History, event: dict[str, Any]) -> None:
@@ -261,7 +313,7 @@ def _read_asked(history: History, event: dict[str, Any]) -> None:
         case "cancel":
             history.cancels.add(event["job"])
         case "replay":
-            history.replays.append(event["t"])
+            history.replays.append((event["t"], event["limit"]))
         case "hook":
             history.hooks[event["job"]].append(event)
 

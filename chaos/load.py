@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from random import Random
 from typing import Any
 
-from chaos.client import TIMEOUT_SECONDS, Client
+from chaos.client import OURS, TIMEOUT_SECONDS, Client
 from chaos.world import World
 
 OUTSTANDING = 300  # requests without an answer; beyond that the load waits
@@ -21,7 +21,7 @@ IMPATIENT_SECONDS = 0.05  # a client that does not wait for the answer and asks 
 
 
 class Load:
-    """`jobs`: what to submit, as (type, payload), instead of our own job types."""
+    """`jobs`: what to submit, as (type, payload), instead of our own job types; {n} stands for the job's number."""
 
     def __init__(
         self, world: World, client: Client, dice: Random, rate: float, bulk: int, jobs: Sequence[tuple[str, dict[str, Any]]] = ()
@@ -72,8 +72,7 @@ class Load:
 
     def _body(self) -> dict[str, Any]:
         if self._jobs:
-            kind, payload = self._dice.choice(self._jobs)
-            return {"type": kind, "payload": payload | ({"n": self._client.number()} if kind.startswith("chaos.") else {})}
+            return chosen(*self._dice.choice(self._jobs), self._client.number())
         dice = self._dice
         body: dict[str, Any] = {"type": dice.choice(TYPES), "payload": {"n": self._client.number(), "seconds": _seconds(dice)}}
         if body["type"] == TYPES[0] and dice.random() < LONG:
@@ -86,6 +85,26 @@ class Load:
         if dice.random() < 0.03:
             body["webhook_url"] = self._hook
         return body
+
+
+def chosen(kind: str, payload: dict[str, Any], number: int) -> dict[str, Any]:
+    """Return a job of the user's choice."""
+    return {"type": kind, "payload": numbered(payload, number) | ({"n": number} if kind.startswith(OURS) else {})}
+
+
+def numbered(value: Any, number: int) -> Any:
+    """Return the same with the number in the place of each {n}; where that is the whole string, as a number."""
+    match value:
+        case "{n}":
+            return number
+        case str():
+            return value.replace("{n}", str(number))
+        case list():
+            return [numbered(item, number) for item in value]
+        case dict():
+            return {name: numbered(item, number) for name, item in value.items()}
+        case _:
+            return value
 
 
 def _seconds(dice: Random) -> float:

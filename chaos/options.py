@@ -4,14 +4,21 @@ import argparse
 import json
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from chaos.client import OURS
 from chaos.faults import FAULTS
+from chaos.segment import PATIENCE_SECONDS
 from chaos.themes import THEMES
+from chaos.world import RESERVED
+from producer.near_names import near_names
+from shared.settings import Settings, variable
 
 OUTPUT = Path(".chaos")
+SETTINGS = [variable(item.name) for item in fields(Settings)]
+OF_THE_STORE = "AWS_"  # where artifacts are kept, see docs/artifacts.md
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,7 @@ class Options:
     seed: int
     seconds: float
     load_seconds: float
+    patience: float
     rate: float
     bulk: int
     themes: Sequence[str]
@@ -34,6 +42,11 @@ class Options:
     resume: Path | None
     output: Path
 
+    @property
+    def theirs(self) -> list[str]:
+        """The types of the user's own jobs."""
+        return sorted({kind for kind, _ in self.jobs if not kind.startswith(OURS)})
+
 
 def parse(words: Sequence[str]) -> Options:
     """Read the command line. Ends the process with a sentence when it makes no sense."""
@@ -42,14 +55,17 @@ def parse(words: Sequence[str]) -> Options:
         add(parser.add_argument)
     told = vars(parser.parse_args(words))
     try:
-        told["jobs"] = [(kind, _payload(payload)) for kind, payload in told["jobs"]]
-        told["settings"] = dict(_pair(text) for text in told["settings"])
+        told["jobs"] = [(kind, _payload(kind, payload)) for kind, payload in told["jobs"]]
+        told["settings"] = dict(map(_variable, told.pop("variables"))) | dict(map(_setting, told["settings"]))
     except ValueError as error:
         parser.error(str(error))
     if told["seed"] is None:
         told["seed"] = secrets.randbelow(2**31)
     told["campaign"] = told["campaign"] or told["resume"] is not None
-    return Options(**told)
+    options = Options(**told)
+    if options.handlers and not options.theirs:
+        parser.error(f"--handlers {','.join(options.handlers)}: say with --job TYPE JSON what to submit, or they never run")
+    return options
 
 
 def _add_length(add: Callable[..., Any]) -> None:
@@ -57,12 +73,14 @@ def _add_length(add: Callable[..., Any]) -> None:
     add("--seconds", type=_positive, default=300.0, help="go on for so long; the segment under way is finished (default 300)")
     of_a_segment = "of load and faults in a segment, which is then healed and checked (default 25)"
     add("--load-seconds", type=_positive, default=25.0, help=of_a_segment)
+    patience = "after the healing of a segment all jobs have to be over within so long (default 120)"
+    add("--patience", type=_positive, default=PATIENCE_SECONDS, metavar="SECONDS", help=patience)
 
 
 def _add_load(add: Callable[..., Any]) -> None:
     add("--rate", type=_positive, default=30.0, help="requests a second; one in four submits many jobs (default 30)")
     add("--bulk", type=_some, default=40, help="jobs of the largest bulk request (default 40)")
-    add("--consumers", type=int, default=0, help="processes (default: 2 to 4, by the seed)")
+    add("--consumers", type=_some, default=0, help="processes (default: 2 to 4, by the seed)")
     add("--producers", type=_some, default=2, help="processes (default 2)")
 
 
@@ -73,9 +91,11 @@ def _add_faults(add: Callable[..., Any]) -> None:
 
 def _add_users(add: Callable[..., Any]) -> None:
     repeated = {"action": "append", "default": []}
-    add("--handlers", type=_words, default=(), metavar="MODULE,...", help="modules with your own @job handlers")
-    add("--job", dest="jobs", **repeated, nargs=2, metavar=("TYPE", "JSON"), help="submit this, not our own jobs; may be repeated")
+    submitted = "submit this, not our own jobs; {n} in a string is another number for each job; may be repeated"
+    add("--handlers", type=_words, default=(), metavar="MODULE,...", help="modules with your own @job handlers; wants --job, too")
+    add("--job", dest="jobs", **repeated, nargs=2, metavar=("TYPE", "JSON"), help=submitted)
     add("--set", dest="settings", **repeated, metavar="NAME=VALUE", help="a setting of the service, by its variable; may be repeated")
+    add("--env", dest="variables", **repeated, metavar="NAME=VALUE", help="a variable that your handlers read; may be repeated")
 
 
 def _add_campaign(add: Callable[..., Any]) -> None:
@@ -96,10 +116,13 @@ def _some(text: str) -> int:
     return value
 
 
-def _payload(text: str) -> dict[str, Any]:
-    value = json.loads(text)
+def _payload(kind: str, text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise ValueError(f"--job {kind} {text}: is no JSON: {error}") from None
     if not isinstance(value, dict):
-        raise ValueError(f"--job {text}: a payload is a JSON object")  # noqa: TRY004 - a value of the command line
+        raise ValueError(f"--job {kind} {text}: a payload is a JSON object")  # noqa: TRY004 - a value of the command line
     return value
 
 
@@ -116,8 +139,27 @@ def _names(known: Any) -> Any:
     return parsed
 
 
-def _pair(text: str) -> tuple[str, str]:
+def _setting(text: str) -> tuple[str, str]:
+    """One that the service knows, and that the suite leaves to others."""
+    name, value = _pair("--set", text)
+    if name not in SETTINGS and not name.startswith(OF_THE_STORE):
+        near = " or ".join(near_names(name, {*SETTINGS} - {*RESERVED}))
+        raise ValueError(f"--set {name}: is no setting of the service; did you mean {near}? What only your handlers read wants --env")
+    return name, value
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """One that the service does not know."""
+    name, value = _pair("--env", text)
+    if name in SETTINGS or name.startswith("MILLSTREAM_"):
+        raise ValueError(f"--env {name}: is for the service, not for your handlers: it wants --set")
+    return name, value
+
+
+def _pair(option: str, text: str) -> tuple[str, str]:
     name, equals, value = text.partition("=")
-    if not equals:
-        raise ValueError(f"--set {text}: wants NAME=VALUE")
+    if not (name and equals):
+        raise ValueError(f"{option} {text}: wants NAME=VALUE")
+    if name in RESERVED:
+        raise ValueError(f"{option} {name}: is the suite's own: servers, port, folders and handlers (--handlers) are those of the run")
     return name, value

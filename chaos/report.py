@@ -11,6 +11,15 @@ from rich.table import Table
 from chaos.campaign import Tally
 from chaos.checks import INVARIANTS
 
+OURS_ALONE = {  # what is judged of our own jobs only: what the user's should do, the suite does not know
+    2: "that somebody sent it",
+    3: "that its result is that of its attempt",
+    4: "that it fails or is cancelled for a reason",
+    6: "that no attempt fails unasked",
+    8: "when it is tried again",
+    12: "its webhooks: it has none",
+}
+
 
 def write_report(tally: Tally, folder: Path) -> None:
     """Write `result.json`, and its tables as `result.md`."""
@@ -20,11 +29,11 @@ def write_report(tally: Tally, folder: Path) -> None:
 
 
 def markdown(tally: Tally) -> str:
-    """Return the tables for a document: kinds of faults, then each fault."""
+    """Return the tables for a document: kinds of faults, invariants, each fault; then what is said in sentences, and the findings."""
     figures = tally.figures
     kinds = [f"| {kind} | {count:,} |" for kind, count in sorted(figures.injected.items(), key=lambda item: -item[1])]
     faults = [
-        f"| `{name}` | {count:,} | {' | '.join(_told(figures.recovery.get(name, [])))} |"
+        f"| `{name}` | {count:,} | {len(figures.recovery.get(name, []))} | {' | '.join(_told(figures.recovery.get(name, [])))} |"
         for name, count in sorted(figures.by_fault.items())
     ]
     return "\n".join(
@@ -32,27 +41,32 @@ def markdown(tally: Tally) -> str:
             "| jobs accepted | lost | runs | run again because a lease was lost | findings |\n|---|---|---|---|---|",
             f"| {figures.accepted:,} | {figures.lost:,} | {figures.runs:,} | {figures.again:,} | {len(tally.findings)} |",
             "",
+            "| how they ended | jobs |\n|---|---|",
+            *(f"| {end} | {count:,} |" for end, count in sorted(figures.ends.items())),
+            "",
             "| kind | struck |\n|---|---|",
             *kinds,
             "",
             "| invariant | cases | spoke against it |\n|---|---|---|",
             *(f"| {name} | {cases:,} | {against} |" for name, cases, against in _judged(tally)),
             "",
-            "| fault | struck | recovery p50, s | p99, s | max, s |\n|---|---|---|---|---|",
+            "| fault | struck | recoveries | p50, s | p99, s | max, s |\n|---|---|---|---|---|---|",
             *faults,
             "",
             "| where | struck |\n|---|---|",
             *(f"| {aim} | {count:,} |" for aim, count in figures.by_aim.items()),
+            "",
+            *_sentences(tally),
             "",
         ]
     )
 
 
 def print_report(tally: Tally) -> None:
-    """Print a table of the faults and a sentence of the rest."""
+    """Print a table of the faults and sentences of the rest."""
     console, figures = Console(), tally.figures
     if not tally.segments:
-        console.print("No segment came to its end: nothing was judged.")
+        console.print(verdict(tally))
         return
     table = Table(
         "fault", "struck", "recovery p50", "p99", "max", title=f"seed {tally.seed}, {tally.segments} segments, {tally.seconds:.0f} s"
@@ -60,19 +74,38 @@ def print_report(tally: Tally) -> None:
     for name, count in sorted(figures.by_fault.items()):
         table.add_row(name, f"{count:,}", *_told(figures.recovery.get(name, [])))
     console.print(table)
-    for name, why in sorted(tally.missed.items()):
-        if name not in figures.by_fault:
-            console.print(f"{name}: never struck: {why}")
     console.print(
         f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again as a lease was "
         f"lost ({figures.allowed} leases of running jobs were)"
     )
+    console.print("Their ends: " + ", ".join(f"{end} {count:,}" for end, count in sorted(figures.ends.items())) + ".")
     for name, cases, _ in _judged(tally):
         if not cases:
             console.print(f"invariant {name}: there was no case of it")
-    console.print("Every invariant held." if not tally.findings else f"{len(tally.findings)} findings:")
+    for sentence in _sentences(tally):
+        console.print(sentence, markup=False, highlight=False)
+
+
+def verdict(tally: Tally) -> str:
+    """Return the whole in a sentence."""
+    if not tally.segments:
+        return "No segment came to its end: nothing was judged."
+    if tally.findings:
+        return f"{len(tally.findings)} findings speak against an invariant."
+    return "Every invariant held." if tally.figures.by_fault else "No fault struck at all: that every invariant held shows nothing."
+
+
+def _sentences(tally: Tally) -> Iterator[str]:
+    """What did not strike, what could not be judged, the verdict and the findings."""
+    for name, why in sorted(tally.missed.items()):
+        if name not in tally.figures.by_fault:
+            yield f"- {name}: never struck: {why}"
+    if tally.theirs:
+        yield f"- of {', '.join(tally.theirs)} these parts of invariants were not judged:"
+        yield from (f"  - {number}: {part}" for number, part in OURS_ALONE.items())
+    yield f"- {verdict(tally)}"
     for number, finding in tally.findings:
-        console.print(f"segment {number}, invariant {finding.number}: {finding.sentence}\n    {finding.what}")
+        yield f"  - segment {number}, invariant {finding.number} ({finding.sentence}): {finding.what}"
 
 
 def _judged(tally: Tally) -> Iterator[tuple[str, int, int]]:

@@ -1,8 +1,9 @@
 """One segment of a run: load and faults for a while, then everything is healed, and what happened is checked."""
 
 import asyncio
+import itertools
 import shutil
-from collections import Counter
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -13,12 +14,12 @@ from typing import Any
 import aiohttp
 
 from chaos.checks import Finding, judge
-from chaos.errors import ChaosError
+from chaos.errors import ChaosError, NotInTimeError, StrandedError, or_else
 from chaos.figures import Figures, figures_of
-from chaos.history import History, pid_of, read_database, read_journal, read_recording
+from chaos.history import CALM_SECONDS, History, pid_of, read_database, read_journal, read_recording
 from chaos.injector import PAUSE_SECONDS, Injector
 from chaos.journal import Journal, read
-from chaos.load import Load
+from chaos.load import Load, chosen
 from chaos.servers import Servers, until
 from chaos.world import Shape, World, standing
 from shared.broker import REAPER
@@ -26,11 +27,13 @@ from shared.errors import UnavailableError
 from shared.models import UNKNOWN_JOB
 
 TYPES_SECONDS = 10.0
-HEALED_SECONDS = 120.0  # by then every job is over: leases end, retries come, a backlog is worked off
+ASKED_SECONDS = 120.0  # so long the suite asks for what comes at once when nothing is broken
+PATIENCE_SECONDS = 120.0  # by then every job is over: leases end, retries come, a backlog is worked off
 SIGNS = ("Traceback", "service_failed", "request_failed", "heartbeat_failed")  # that something went wrong which nobody foresaw
 TICK = {"every": 1, "type": "chaos.work", "payload": {"n": 0, "schedule": "tick"}}
 WATCH_SECONDS = 0.5
 ECHO_SECONDS = 2.0  # of load: who wakes up last has to meet some
+CALM_LOAD_SECONDS = 8.0
 OPEN = "SELECT status::text, count(*) FROM jobs WHERE finished_at IS NULL GROUP BY 1"
 Until = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 MARK = "the end of the recording"
@@ -49,10 +52,11 @@ class Plan:
     bulk: int = 40  # jobs of the largest bulk request
     hands: int = 2  # faults at a time, at most
     pause: tuple[float, float] = PAUSE_SECONDS  # between two faults
-    patience: float = HEALED_SECONDS
+    patience: float = PATIENCE_SECONDS  # from the healing until all jobs are over
     settings: Mapping[str, str] = field(default_factory=dict)
     handlers: Sequence[str] = ()
     jobs: Sequence[tuple[str, dict[str, Any]]] = ()
+    first: int = 1  # number of its first job
 
 
 @dataclass(frozen=True)
@@ -74,21 +78,55 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
         dice = _dice(plan, "world")
         async with standing(servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings) as world:
             history.lease_seconds = world.settings.lease_seconds
+            history.heartbeat_seconds = world.settings.heartbeat_seconds
             history.max_crashes = world.settings.max_crashes
             history.job_timeout = world.settings.job_timeout_seconds
+            world.client.numbers = itertools.count(plan.first)
             await _try_jobs(world, plan)
-            async with _for_the_time_of(world.keep(), _watch_group(world)):
-                missed = await _strike(world, plan)
-                history.left = await _rest(world, plan.patience)  # poison jobs go on killing until they are dead-lettered
+            missed, history.left = await _broken_and_healed(world, plan)
             await world.stop_members()
             history.left = dict(history.left) | await _ghosts(world)
             await _end_of_recording(world)
-            await read_database(history, world.database)
+            rows_read = await _rows_read(world, history)
             history.logged = _unforeseen(world)
     read_journal(history, folder / "journal.jsonl")
     read_recording(history, folder / "recording.jsonl")
-    findings, judged = judge(history)
+    findings, judged = judge(history if rows_read else History(stranded=history.stranded))
     return Outcome(findings, replace(figures_of(history), judged=judged), missed, history)
+
+
+async def _broken_and_healed(world: World, plan: Plan) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+    """Return the faults that did not strike, and why; and what was left at rest. A service that does not come back is written down."""
+    missed: Mapping[str, str] = {}
+    try:
+        async with _for_the_time_of(world.keep(), _watch_group(world)):
+            missed = await _strike(world, plan)
+            await _heal(world, plan)
+            if left := await _rest(world, plan.patience):  # poison jobs go on killing until they are dead-lettered
+                return missed, left
+            await _calm(world, plan)
+            return missed, await _rest(world, plan.patience)
+    except StrandedError as error:
+        world.journal.note("stranded", what="; ".join([str(error), *await _plight(world)]))
+        return missed, {}
+
+
+async def _plight(world: World) -> list[str]:
+    """The state in which it was left: who does not run, and what is in the stores."""
+    try:
+        return world.fallen() + [f"{name}: {value}" for name, value in (await _left(world)).items()]
+    except UnavailableError as error:
+        return [*world.fallen(), str(error)]
+
+
+async def _rows_read(world: World, history: History) -> bool:
+    """Whether the rows could be read; without them nothing can be judged."""
+    try:
+        await read_database(history, world.database)
+    except UnavailableError as error:
+        world.journal.note("stranded", what=f"the rows cannot be read: {error}")
+        return False
+    return True
 
 
 def _dice(plan: Plan, part: str) -> Random:
@@ -99,26 +137,25 @@ def _dice(plan: Plan, part: str) -> Random:
 async def _try_jobs(world: World, plan: Plan) -> None:
     """Raises ChaosError for a job that is refused while nothing is broken; consumers publish their types a moment after they start."""
     for kind, payload in plan.jobs:
-        body = {"type": kind, "payload": payload | ({"n": world.client.number()} if kind.startswith("chaos.") else {})}
+        body = chosen(kind, payload, world.client.number())
 
         async def taken(body: dict[str, Any] = body) -> bool:
             return bool(await world.client.submit([body]))
 
         try:
             await until(taken, TYPES_SECONDS, "the job is accepted")
-        except TimeoutError:
+        except NotInTimeError:
             raise ChaosError(f"the job {kind} is refused: {world.client.problem}") from None
 
 
 async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
     """Load and faults for so long, and load until the last fault is over. Returns the faults that did not strike, and why."""
     injector = Injector(world, plan.faults, _dice(plan, "faults"), plan.hands, plan.pause)
-    await until(lambda: _scheduled(world), HEALED_SECONDS, "a schedule")
+    with or_else(ChaosError, "the service did not come up"):
+        await until(lambda: _scheduled(world), ASKED_SECONDS, "a schedule is taken")
+    world.journal.note("scheduled")
     load = Load(world, world.client, _dice(plan, "load"), plan.rate, plan.bulk, plan.jobs)
     await _both(load.run, injector.run, plan.seconds)
-    await world.heal()
-    world.journal.note("whole", letters_twice=await _letters_twice(world))
-    await until(lambda: _schedule_deleted(world), HEALED_SECONDS, "the schedule is gone")
     return injector.missed
 
 
@@ -135,20 +172,49 @@ async def _both(load: Until, inject: Until, seconds: float) -> None:
         over.set()
 
 
+async def _heal(world: World, plan: Plan) -> None:
+    """Heal everything, and end the schedule. Raises StrandedError."""
+    with or_else(StrandedError, "the service did not come back"):
+        await world.heal(plan.patience)
+        world.journal.note("whole", letters_twice=await _letters_twice(world))
+        await until(lambda: _schedule_deleted(world), ASKED_SECONDS, "the schedule is gone")
+
+
+async def _calm(world: World, plan: Plan) -> None:
+    """Load for a while when nothing has been broken for long: who did not come back as it was shows."""
+    well = world.troubled_at + world.settings.lease_seconds + CALM_SECONDS
+    await asyncio.sleep(max(well - time.time(), 0) + 1)
+    began, stop = time.time(), asyncio.Event()
+    asyncio.get_running_loop().call_later(CALM_LOAD_SECONDS, stop.set)
+    await Load(world, world.client, _dice(plan, "calm"), plan.rate, plan.bulk, plan.jobs).run(stop)
+    world.journal.note("calm", began=began)
+
+
 @asynccontextmanager
 async def _for_the_time_of(*deeds: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Let these go on meanwhile; an error of theirs ends the block."""
-    async with asyncio.TaskGroup() as tasks:
-        running = [tasks.create_task(deed) for deed in deeds]
-        yield
-        for task in running:
-            task.cancel()
+    """Let these go on meanwhile; an error of theirs ends the block. An error that comes alone is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            running = [tasks.create_task(deed) for deed in deeds]
+            yield
+            for task in running:
+                task.cancel()
+    except ExceptionGroup as errors:
+        if len(errors.exceptions) > 1:
+            raise
+        raise errors.exceptions[0] from None
 
 
-async def _letters_twice(world: World) -> list[str]:
-    """Jobs of which there are two letters of one death."""
-    letters = Counter([(letter.job_id, letter.attempts) async for letter in world.broker.letters.all() if letter.reason != UNKNOWN_JOB])
-    return [job_id for (job_id, _), count in letters.items() if count > 1]
+async def _letters_twice(world: World) -> list[tuple[str, float]]:
+    """Jobs of which there are two letters of one death, and when the last of them was added."""
+    seen: dict[tuple[str, int], float] = {}
+    twice = []
+    async for letter in world.broker.letters.all():
+        death, at = (letter.job_id, letter.attempts), int(letter.place.partition("-")[0]) / 1000
+        if death in seen and letter.reason != UNKNOWN_JOB:
+            twice.append((letter.job_id, at))
+        seen[death] = at
+    return twice
 
 
 async def _scheduled(world: World) -> bool:
@@ -193,7 +259,7 @@ async def _rest(world: World, patience: float) -> dict[str, Any]:
 
     try:
         await until(over, patience, "all jobs are over")
-    except TimeoutError:
+    except NotInTimeError:
         return left
     world.journal.note("rest")
     return {}
@@ -239,7 +305,7 @@ async def _end_of_recording(world: World) -> None:
     async def written() -> bool:
         return any(event["e"] == "mark" for event in read(world.recording))
 
-    await until(written, HEALED_SECONDS, MARK)
+    await until(written, ASKED_SECONDS, MARK)
 
 
 def _unforeseen(world: World) -> list[str]:

@@ -5,14 +5,15 @@ import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import urlsplit, urlunsplit
 
 import psutil
 
+from chaos.errors import NotInTimeError
 from shared.broker import Broker
 from shared.database import Database
 from shared.embedded import Postgres, Valkey
@@ -95,6 +96,8 @@ class Servers:
         for server in (self.postgres, self.valkey):
             self.thaw(server)
             await self.up(server)
+        async with self._valkey_client() as broker:
+            await broker.command("CONFIG", "SET", "maxmemory", 0)
 
     async def up(self, server: Server, environment: Mapping[str, str] = MappingProxyType({})) -> None:
         """Start it, again if need be, and return when it answers. `environment` is added to ours, which it inherits."""
@@ -167,13 +170,18 @@ class Servers:
                     return await probe.fetch_value("SELECT NOT pg_is_in_recovery()") is True
                 finally:
                     await probe.close()
-            broker = Broker(server.url, Keys("chaos"), "chaos", timeout=2)
-            try:
+            async with self._valkey_client() as broker:
                 await broker.ping()
-            finally:
-                await broker.close()
             return True
         return False
+
+    @asynccontextmanager
+    async def _valkey_client(self) -> AsyncIterator[Broker]:
+        broker = Broker(self.valkey.url, Keys("chaos"), "chaos", timeout=2)
+        try:
+            yield broker
+        finally:
+            await broker.close()
 
     def _replace(self, source: Path, target: Path) -> None:
         shutil.rmtree(target, ignore_errors=True)
@@ -199,13 +207,13 @@ def _added(environment: Mapping[str, str]) -> Iterator[None]:
 
 
 async def until(true: Callable[[], Awaitable[bool]], seconds: float, what: str) -> None:
-    """Ask again and again until it is so. Raises TimeoutError that says what was waited for."""
+    """Ask again and again until it is so. Raises NotInTimeError."""
     try:
         async with asyncio.timeout(seconds):
             while not await true():
                 await asyncio.sleep(POLL_SECONDS)
     except TimeoutError:
-        raise TimeoutError(f"not within {seconds:g} s: {what}") from None
+        raise NotInTimeError(seconds, what) from None
 
 
 def _yes(check: Callable[[], bool]) -> Callable[[], Awaitable[bool]]:

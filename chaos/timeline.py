@@ -8,6 +8,7 @@ from string import Template
 
 from chaos.campaign import Tally
 from chaos.history import History, Strike
+from chaos.report import verdict
 from chaos.segment import Outcome, Plan
 from loadtest.load.charts import LEFT, RIGHT, WIDTH, Axis, Line, chart, rounded
 from loadtest.load.page import STYLE
@@ -28,19 +29,18 @@ def section(number: int, plan: Plan, outcome: Outcome) -> str:
     )
     across = Axis(max(last - zero, 1.0), _ticks(last - zero), lambda value: f"{value:.0f} s", "since the first request")
     findings = "".join(f"<li>{finding.number}: {escape(finding.sentence)}: {escape(finding.what)}</li>" for finding in outcome.findings)
-    verdict = f'<ul class="findings">{findings}</ul>' if findings else "<p>Every invariant held.</p>"
+    found = f'<ul class="findings">{findings}</ul>' if findings else "<p>Every invariant held.</p>"
     return (
         f"<h2>Segment {number}: {escape(plan.theme)}</h2>"
         f'<p class="soft">seed {plan.seed}, {plan.shape.producers} producers, {plan.shape.consumers} consumers'
         f"{', each service role a process' if plan.shape.split else ''}; {outcome.figures.accepted:,} jobs accepted</p>"
-        f"{verdict}<div class=charts>{_lanes(history, zero, across)}{_rates(history, zero, across)}</div>"
+        f"{found}<div class=charts>{_lanes(history, zero, across)}{_rates(history, zero, across)}</div>"
     )
 
 
 def page(tally: Tally, sections: Iterable[str]) -> str:
     """Return the whole file."""
     figures = tally.figures
-    held = not tally.findings
     numbers = {
         "jobs accepted": f"{figures.accepted:,}",
         "lost": f"{figures.lost:,}",
@@ -51,8 +51,8 @@ def page(tally: Tally, sections: Iterable[str]) -> str:
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
         style=STYLE.read_text(encoding="utf-8"),
         title=f"Chaos run of seed {tally.seed}",
-        verdict_class="good" if held else "bad",
-        verdict="Every invariant held." if held else f"{len(tally.findings)} findings speak against an invariant.",
+        verdict_class="good" if figures.by_fault and not tally.findings else "bad",
+        verdict=escape(verdict(tally)),
         numbers="".join(f"<div><strong>{value}</strong><span>{escape(name)}</span></div>" for name, value in numbers.items()),
         sections="".join(sections),
     )

@@ -7,6 +7,7 @@ import secrets
 import signal
 import socket
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ import aiohttp
 import psutil
 
 from chaos.client import Client
-from chaos.errors import ChaosError
+from chaos.errors import ChaosError, or_else
+from chaos.history import pid_of
 from chaos.hooks import receiving
 from chaos.journal import Journal
 from chaos.member import Member
@@ -40,17 +42,25 @@ LOOK_SECONDS = 0.05
 RESTART_SECONDS = (0.2, 1.5)  # after a death; `millstream up` and systemd take about as long
 SERVICES = tuple(role for role in ROLES if role != "worker")
 INHERITED = ("PATH", "HOME", "LANG", "VIRTUAL_ENV", "PYTHONPATH")
+LIVE = "SELECT worker FROM leases WHERE dead_at IS NULL"
 STORES = ("postgres", "redis")
 GROUPS = ("producer", "consumer", "service")
 LEASED = "SELECT count(*) FROM leases WHERE worker LIKE $1 AND dead_at IS NULL"
-DEFAULTS = {
-    "MILLSTREAM_TEST_TYPES": "1",
-    "MILLSTREAM_GRACE_SECONDS": "5",
-    "MILLSTREAM_CONCURRENCY": "50",
-    "MILLSTREAM_PROCESSES": "2",
-    "MILLSTREAM_JOB_TIMEOUT_SECONDS": "20",
-    "MILLSTREAM_LOG_LEVEL": "info",
-}
+DEFAULTS = {"MILLSTREAM_TEST_TYPES": "1", "MILLSTREAM_PROCESSES": "2", "MILLSTREAM_LOG_LEVEL": "info"}
+OF_OUR_JOBS = {"MILLSTREAM_GRACE_SECONDS": "5", "MILLSTREAM_CONCURRENCY": "50", "MILLSTREAM_JOB_TIMEOUT_SECONDS": "20"}  # they are short
+OWN = (
+    "DATABASE_URL",
+    "REDIS_URL",
+    "MILLSTREAM_HOST",
+    "MILLSTREAM_PORT",
+    "MILLSTREAM_HANDLERS",
+    "MILLSTREAM_OUTPUT_DIR",
+    "MILLSTREAM_DATA_DIR",
+    "MILLSTREAM_WEBHOOK_SECRET",
+    SOCKET_VARIABLE,
+)
+RESERVED = (*OWN, "MILLSTREAM_PROBES", "MILLSTREAM_API_KEYS", "MILLSTREAM_LOG_FILE")  # for faults; our client has no key; logs are read
+ALLOW = "MILLSTREAM_OUTGOING_ALLOW"
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,7 @@ class World:
         self.settings = Settings()
         self.deaths: dict[int, int] = {}  # pid -> exit code
         self._held: set[str] = set()  # names of members that a fault has for itself
+        self.troubled_at = 0.0  # when the last of them did, or all was healed
         self._socket = servers.folder / f"recorder-{secrets.token_hex(4)}"  # the path of a socket may have 107 bytes only
 
     @property
@@ -118,6 +129,7 @@ class World:
 
     async def build(self, stack: AsyncExitStack, shape: Shape, handlers: Sequence[str]) -> None:
         """Start everything and return when a job can run."""
+        await self.servers.heal()  # a segment that the service did not survive may have left them broken
         name = f"chaos_{secrets.token_hex(4)}"
         self.database_url = await self.servers.new_database(name)
         stack.push_async_callback(self.servers.drop_database, name)
@@ -171,32 +183,43 @@ class World:
             self.members.append(Member(name, part, [sys.executable, "-m", *wrong, *words], environment, self.folder / f"{name}.log"))
 
     def _environment(self, part: str, handlers: Sequence[str]) -> dict[str, str]:
-        group = self.group_of(part)
         given = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        return (
-            given
-            | DEFAULTS
-            | {
-                "DATABASE_URL": self.wires[group, "postgres"].url,
-                "REDIS_URL": self.wires[group, "redis"].url,
-                "MILLSTREAM_PORT": str(self.port),
-                "MILLSTREAM_HANDLERS": ",".join(dict.fromkeys((*handlers, "chaos.work", "chaos.spy"))),
-                "MILLSTREAM_OUTPUT_DIR": str(self.folder / "output"),
-                "MILLSTREAM_DATA_DIR": str(self.folder / "data"),
-                "MILLSTREAM_OUTGOING_ALLOW": self.hook_url.split("/")[2],
-                "MILLSTREAM_WEBHOOK_SECRET": WEBHOOK_SECRET,
-                SOCKET_VARIABLE: str(self._socket),
-            }
-            | self.chosen
-        )
+        defaults = DEFAULTS if handlers else DEFAULTS | OF_OUR_JOBS
+        allowed = [self.hook_url.split("/")[2], self.chosen.get(ALLOW, "")]
+        own = self._own(self.group_of(part), handlers)
+        return given | defaults | self.chosen | own | {ALLOW: ",".join(filter(None, allowed))}
+
+    def _own(self, group: str, handlers: Sequence[str]) -> dict[str, str]:
+        """Return what nobody else has a say in: `OWN`."""
+        return {
+            "DATABASE_URL": self.wires[group, "postgres"].url,
+            "REDIS_URL": self.wires[group, "redis"].url,
+            "MILLSTREAM_HOST": "127.0.0.1",
+            "MILLSTREAM_PORT": str(self.port),
+            "MILLSTREAM_HANDLERS": ",".join(dict.fromkeys((*handlers, "chaos.work", "chaos.spy"))),
+            "MILLSTREAM_OUTPUT_DIR": str(self.folder / "output"),
+            "MILLSTREAM_DATA_DIR": str(self.folder / "data"),
+            "MILLSTREAM_WEBHOOK_SECRET": WEBHOOK_SECRET,
+            SOCKET_VARIABLE: str(self._socket),
+        }
+
+    def fallen(self) -> list[str]:
+        """Who does not run, and what they said last."""
+        return [f"{member.name} ended with {member.returncode}: {member.last_line()}" for member in self.members if not member.alive]
 
     async def _is_ready(self) -> bool:
-        for member in self.members:
-            if not member.alive:
-                raise ChaosError(f"{member.name} ended with {member.returncode}: {member.last_line()}")
-        leases = await self.database.fetch_value("SELECT count(*) FROM leases WHERE dead_at IS NULL")
-        wanted = sum(member.part != "producer" for member in self.members)
-        return int(leases) >= wanted and await self.answers()
+        if fallen := self.fallen():
+            raise ChaosError(fallen[0])
+        return await self._serves()
+
+    async def _serves(self) -> bool:
+        """Whether all run, those that need a lease have one, and a producer is ready. Who ends as soon as it starts has none."""
+        try:
+            held = {pid_of(row[0]) for row in await self.database.fetch(LIVE)}
+        except UnavailableError:
+            return False
+        there = all(member.alive and (member.part == "producer" or member.pid in held) for member in self.members)
+        return there and await self.answers()
 
     async def answers(self) -> bool:
         """Whether a producer says that it is ready."""
@@ -213,19 +236,19 @@ class World:
             return bool(await self.database.fetch_value(LEASED, f"%:{member.pid}:%"))
         return False
 
-    async def heal(self) -> None:
-        """Make sure that nothing is broken any more, whatever the faults have left, and return when all processes run."""
+    async def heal(self, within: float) -> None:
+        """Make sure that nothing is broken any more, whatever the faults have left, and return when all processes serve.
+
+        Raises NotInTimeError and UnavailableError.
+        """
         for wire in self.wires.values():
             wire.heal()
         await self.servers.heal()
-        await self.broker.command("CONFIG", "SET", "maxmemory", 0)
         for member in self.members:
             member.signal(signal.SIGCONT)
 
-        async def whole() -> bool:
-            return all(member.alive for member in self.members) and await self.answers()
-
-        await until(whole, READY_SECONDS, "all processes run again")
+        await until(self._serves, within, "all processes serve again")
+        self.troubled_at = time.time()
 
     # Keeping alive
 
@@ -244,6 +267,7 @@ class World:
         """Write down that it ended, and how."""
         if member.pid not in self.deaths and member.returncode is not None:
             self.deaths[member.pid] = member.returncode
+            self.troubled_at = time.time()
             self.journal.note("died", member=member.name, part=member.part, pid=member.pid, code=member.returncode)
 
     async def _restart(self, member: Member) -> None:
@@ -270,6 +294,7 @@ class World:
 
     async def drain(self, member: Member, more_seconds: float = 5) -> None:
         """Let it end in order; note it when that takes longer than its grace and so many seconds."""
+        self.journal.note("told", member=member.name, pid=member.pid)
         seconds = self.settings.grace_seconds + more_seconds
         if not await member.drained(seconds):
             self.journal.note("hung", member=member.name, seconds=seconds)
@@ -292,11 +317,12 @@ async def standing(
     handlers: Sequence[str] = (),
     settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[World]:
-    """Return a world that works; it is torn down in the end."""
+    """Return a world that works; it is torn down in the end. Raises ChaosError when the service does not come up."""
     folder.mkdir(parents=True, exist_ok=True)
     async with AsyncExitStack() as stack:
         world = World(servers, folder, journal, dice, settings or {})
-        await world.build(stack, shape, handlers)
+        with or_else(ChaosError, "the service did not come up"):
+            await world.build(stack, shape, handlers)
         yield world
 
 

@@ -33,6 +33,11 @@ class Finding:
     sentence: str
     what: str
 
+    @property
+    def name(self) -> str:
+        """Of the invariant: number and sentence."""
+        return f"{self.number}: {self.sentence}"
+
 
 INVARIANTS: list[Invariant] = []
 

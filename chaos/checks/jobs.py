@@ -10,13 +10,15 @@ from shared.lifecycle import MOVES, TERMINAL, Status
 
 LEGAL = {(source, target) for move in MOVES.values() for source in move.sources for target in move.targets}
 RECORDED_SECONDS = 2.0  # the recorder stamps what it hears when it comes to it
+REPLAY_SECONDS = 5.0  # a client waits four
 SETTLED = {Status.COMPLETED, Status.RETRYING, Status.SCHEDULED, Status.FAILED}
 NEW = {Status.PENDING, Status.SCHEDULED}
 
 
 @invariant(1, "every job that was answered 2xx is in a terminal state in the end")
 def nothing_is_lost(history: History) -> Iterator[str]:
-    """Also what was accepted without our hearing of it."""
+    """Also what was accepted without our hearing of it. A service that does not come back has lost all that it still had to do."""
+    yield from history.stranded
     for job in sorted(history.accepted - history.rows.keys()):
         yield f"{job}: accepted, and there is no row"
     for row in history.rows.values():
@@ -139,11 +141,21 @@ def ends_have_reasons(history: History) -> Iterator[str]:
             yield HELD if _deserved(history, row) else why
         if row.ours and row.status == Status.CANCELLED:
             yield HELD if row.id in history.cancels else f"{row.id}: CANCELLED ({row.reason}), which nobody asked for"
-    first = min(history.replays, default=float("inf"))
+    yield from _unasked_replays(history)
+
+
+def _unasked_replays(history: History) -> Iterator[str]:
+    """Each comes within moments of a request; later only where something is broken."""
+    replayed = 0
     for job, moves in history.moves.items():
         for move in moves:
-            if move.came_from in TERMINAL and move.went_to not in (None, move.came_from) and move.t < first:
-                yield f"{job}: {move.came_from} to {move.went_to}, before anybody asked for a replay"
+            if move.came_from in TERMINAL and move.went_to not in (None, move.came_from):
+                replayed += 1
+                asked = any(0 <= move.t - at + RECORDED_SECONDS <= REPLAY_SECONDS for at, _ in history.replays)
+                if not asked and not history.troubled(move.t, move.t):
+                    yield f"{job}: {move.came_from} to {move.went_to}, and nobody had just asked for a replay"
+    if replayed > (most := sum(limit for _, limit in history.replays)):
+        yield f"{replayed} jobs were replayed, and {most} replays were asked for"
 
 
 def _deserved(history: History, row: Row) -> bool:

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from chaos.checks.invariant import HELD, invariant
-from chaos.faults.fault import EVERYONE
-from chaos.history import CALM_SECONDS, History, Moved, Row, Run, Strike, Tried
+from chaos.history import CALM_SECONDS, EVERYONE, History, Moved, Row, Run, Strike, Tried
 from shared.lifecycle import TERMINAL, Status
 
 FORGETFUL = ("postgres.immediate", "postgres.kill", "postgres.backend.kill", "postgres.disk")  # claims of the last moment may be forgotten
@@ -17,8 +16,10 @@ TARDY_SECONDS = 1.0
 ECHO_SECONDS = 14.0  # after a time in which new jobs had to wait those of them come back that failed: 2, 4 and 8 s later
 HARMLESS = ("SIGKILL", "upgrade", "clock")  # kinds of faults that do not keep a process from draining
 GIVEN_UP = ("lost", "handed_back")  # outcomes of attempts whose handlers may run on
-PLAIN_EXITS = (0, -9, -15, 143)  # drained, SIGKILL, told to end while it started, told twice
-HANDLERS_EXITS = (-11, 3)  # segfault, os._exit(3)
+SPARE_SECONDS = 1.0  # of the time in which a beat has to get through
+KILLED = -9
+ENDED_AS_TOLD = (0, -15, 143)  # drained, told to end while it started, told twice
+BY_HANDLERS = {-11: "handler.segfault", 3: "handler.exit"}
 
 
 def _crashes(history: History) -> list[Strike]:
@@ -42,6 +43,8 @@ def executions_are_bounded(history: History) -> Iterator[str]:
         for tried in history.tried[job]:
             if tried.outcome == "lost" and not _explained(history, tried):
                 yield f"{job}: attempt {tried.attempt} of {tried.worker} was lost, and no fault explains that"
+            if tried.outcome == "handed_back" and not _gave_back(history, tried):
+                yield f"{job}: attempt {tried.attempt} was handed back by {tried.worker}, which had no reason to"
         yield from _unasked(row, history.tried[job])
 
 
@@ -49,29 +52,43 @@ def _explained(history: History, tried: Tried) -> bool:
     died, code = history.deaths.get(tried.pid, (float("inf"), 0))
     if code != 0 and died <= tried.ended + EARLY_SECONDS:
         return True
-    late = LATE_LEASES * history.lease_seconds + CALM_SECONDS
+    since = (tried.began or tried.ended) - _late(history)
+    cut_off = history.cut_off(tried.pid, since, tried.ended)
+    return cut_off >= history.lease_seconds - history.heartbeat_seconds - SPARE_SECONDS
+
+
+def _gave_back(history: History, tried: Tried) -> bool:
+    """It was told to end, was not sure of its lease, or never heard of its claim."""
+    if history.told.get(tried.pid, float("inf")) <= tried.ended + EARLY_SECONDS:
+        return True
     return any(
-        (EVERYONE in strike.victims or tried.pid in strike.victims) and strike.covers(tried.began or tried.ended, tried.ended, late)
+        (EVERYONE in strike.victims or tried.pid in strike.victims)
+        and strike.covers(tried.began or tried.ended, tried.ended, _late(history))
         for strike in history.strikes
     )
+
+
+def _late(history: History) -> float:
+    return LATE_LEASES * history.lease_seconds + CALM_SECONDS
 
 
 def _unasked(row: Row, tried: Sequence[Tried]) -> Iterator[str]:
     """Our own jobs fail as often as they were told to."""
     if row.ours:
         asked = row.payload.get("times", 0)
-        failed = [attempt for attempt in tried if attempt.outcome == "failed" and attempt.attempt > asked]
-        for attempt in failed:
-            yield f"{row.id}: attempt {attempt.attempt} failed, which nobody asked for: {attempt.error[:100]}"
+        for attempt in tried:
+            if attempt.outcome in {"failed", "snoozed"} and attempt.attempt > asked:
+                yield f"{row.id}: attempt {attempt.attempt} {attempt.outcome}, which nobody asked for: {attempt.error[:100]}"
 
 
 @invariant(6, "no process ends by itself")
 def nobody_gives_up(history: History) -> Iterator[str]:
     """Other than by a signal of ours, by a handler that was asked to, or drained; and a drain comes to its end."""
-    by_handlers = any(strike.fault.startswith("handler.") for strike in history.strikes)
-    for pid, (_, code) in history.deaths.items():
-        allowed = code in PLAIN_EXITS or (by_handlers and code in HANDLERS_EXITS)
-        yield HELD if allowed else f"process {pid} ended with {code}"
+    struck = {strike.fault for strike in history.strikes}
+    for pid, (at, code) in history.deaths.items():
+        told = history.told.get(pid, float("inf")) <= at
+        allowed = code == KILLED or (code in ENDED_AS_TOLD and told) or BY_HANDLERS.get(code) in struck
+        yield HELD if allowed else f"process {pid} ended with {code}, {'' if told else 'not '}told to end"
     for at, name, seconds in history.hung:
         if not any(strike.kind not in HARMLESS and strike.covers(at - seconds, at) for strike in history.strikes):
             yield f"{name} was told to end and did not within {seconds:g} s"
@@ -112,17 +129,16 @@ def retries_wait(history: History) -> Iterator[str]:
 
 @invariant(8, "and at most one second later")
 def retries_come(history: History) -> Iterator[str]:
-    """Where nothing is broken and new jobs do not wait either, for jobs that stand in no line."""
+    """Where nothing is broken by then and new jobs do not wait either, for jobs that stand in no line."""
     waits = _waits(history)
     for job, first, second, wanted in _retries(history):
         ended = first.ended or 0
         due = ended + wanted + TARDY_SECONDS
         if history.rows[job].in_line or _may_be_late(history, waits, ended, min(second.began, due)):
             continue
-        late = second.began > due and not _may_be_late(history, waits, ended, second.began)
         gap = second.began - ended
         why = f"{job}: attempt {second.attempt} began {gap:.2f} s after the failure, with nothing broken ({wanted:g} s wanted)"
-        yield why if late else HELD
+        yield why if second.began > due else HELD
 
 
 def _retries(history: History) -> Iterator[tuple[str, Run, Run, float]]:

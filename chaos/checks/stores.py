@@ -3,18 +3,23 @@
 from collections.abc import Iterator
 
 from chaos.checks.invariant import HELD, invariant
-from chaos.history import History, Request, Strike
+from chaos.history import CALM_SECONDS, History, Request, Strike
 
 LEAST_SECONDS = 1.0  # an outage has to last so long to judge what was answered during it
 SETTLED_SECONDS = 0.3  # requests that were under way when it began
 LEAST_SENT = 10
 SHARE = 0.9
+PULLED = ("network.refuse", "network.black_hole")
+NEEDED = ("producer.", "postgres.", "upgrade.", "clock.")  # how the names of faults begin that may strike producers or PostgreSQL
+HINDERED_SECONDS = 6.0  # after it: connections are made anew
 HELD_UP = ("freeze", "black_hole", "lock")  # in the names of faults
 
 
 @invariant(10, "at rest streams, pending lists and ZSET are empty, consumers are alive, and the DLQ stream equals the FAILED rows")
 def nothing_is_left(history: History) -> Iterator[str]:
-    """As it was found when all jobs were over."""
+    """As it was found when all jobs were over. A service that did not come back did not come to rest."""
+    if history.stranded:
+        return
     yield HELD
     for name, value in history.left.items():
         yield f"{name}: {value}"
@@ -23,18 +28,24 @@ def nothing_is_left(history: History) -> Iterator[str]:
 @invariant(10, "a letter is added once, unless Redis has lost something or whoever adds it was held up")
 def letters_are_added_once(history: History) -> Iterator[str]:
     """The reconciler would take the second away again, some seconds later."""
-    if not any(strike.fault.startswith("redis.") or any(word in strike.fault for word in HELD_UP) for strike in history.strikes):
-        yield HELD
-        for job in history.letters_twice:
+    if any(strike.fault == "redis.clock" for strike in history.strikes):
+        return  # when a letter was added is told by that clock
+    yield HELD
+    margin = history.lease_seconds + CALM_SECONDS
+    for job, at in history.letters_twice:
+        near = [strike.fault for strike in history.strikes if strike.covers(at, at, margin)]
+        if not any(fault.startswith("redis.") or any(word in fault for word in HELD_UP) for fault in near):
             yield f"{job}: has two letters of one death"
 
 
 @invariant(11, "Redis away: submissions go on")
 def redis_is_not_needed(history: History) -> Iterator[str]:
-    """Nine in ten of those that were sent while nothing else was broken."""
+    """Nine in ten of those that were sent while nothing else was broken that submissions need."""
     for strike in _outages(history, "redis"):
+        if any(_hinders(other) and other.covers(strike.began, _end(strike), HINDERED_SECONDS) for other in history.strikes):
+            continue
         sent = [request for request in history.requests if _within(request, strike) and request.answered - request.sent > 0]
-        took = [request for request in sent if request.status in {200, 202}]
+        took = [request for request in sent if request.accepted]
         if len(sent) >= LEAST_SENT:
             enough = len(took) >= SHARE * len(sent)
             yield HELD if enough else f"{strike.fault} ({strike.detail}): {len(took)} of {len(sent)} submissions were accepted"
@@ -43,20 +54,23 @@ def redis_is_not_needed(history: History) -> Iterator[str]:
 @invariant(11, "PostgreSQL away: no 2xx")
 def postgres_is_needed(history: History) -> Iterator[str]:
     """What cannot be committed is not accepted."""
-    for strike in _outages(history, "postgres", alone=False):
+    for strike in _outages(history, "postgres"):
         for request in history.requests:
             if _within(request, strike) and request.answered < _end(strike):
-                refused = request.status not in {200, 202}
-                yield HELD if refused else f"{strike.fault}: {len(request.ids)} jobs were accepted while it was away"
+                yield f"{strike.fault}: {len(request.ids)} jobs were accepted while it was away" if request.accepted else HELD
 
 
-def _outages(history: History, store: str, *, alone: bool = True) -> Iterator[Strike]:
+def _outages(history: History, store: str) -> Iterator[Strike]:
+    """When it could not be reached: as a whole, or by the producers."""
     for strike in history.strikes:
-        if store not in strike.strikes or _end(strike) - strike.hit < LEAST_SECONDS:
-            continue
-        others = [other for other in history.strikes if other is not strike and other.covers(strike.began, _end(strike), LEAST_SECONDS)]
-        if not (alone and others):
+        pulled = strike.fault in PULLED and strike.detail == f"producer to {store}"
+        if (store in strike.strikes or pulled) and _end(strike) - strike.hit >= LEAST_SECONDS:
             yield strike
+
+
+def _hinders(strike: Strike) -> bool:
+    """Whether submissions may be refused because of it, with Redis away or not."""
+    return strike.detail.startswith("producer to postgres") or strike.fault.startswith(NEEDED)
 
 
 def _end(strike: Strike) -> float:

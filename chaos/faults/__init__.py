@@ -4,9 +4,9 @@ Importing this package registers all of them in `FAULTS`.
 """
 
 from chaos.faults import clocks, jobs, network, points, postgres, processes, redis, upgrade
-from chaos.faults.fault import EVERYONE, FAULTS, Fault, Hit, MissedError
+from chaos.faults.fault import FAULTS, Fault, Hit, MissedError
 
 AIMS = (*points.AIMS, *network.AIMS)  # what faults are counted by besides their names
 
-__all__ = ["AIMS", "EVERYONE", "FAULTS", "Fault", "Hit", "MissedError"]
+__all__ = ["AIMS", "FAULTS", "Fault", "Hit", "MissedError"]
 __all__ += ["clocks", "jobs", "network", "points", "postgres", "processes", "redis", "upgrade"]

@@ -7,8 +7,6 @@ from random import Random
 
 from chaos.world import World
 
-EVERYONE = -1  # a victim: any worker may lose its lease by this
-
 
 class MissedError(Exception):
     """The fault did not strike: what it was aimed at was not there, a named point was not reached, or it ended before its time."""

@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from random import Random
 
-from chaos.faults.fault import EVERYONE, Hit, MissedError, fault
+from chaos.faults.fault import Hit, MissedError, fault
+from chaos.history import EVERYONE
 from chaos.proxy import Proxy
 from chaos.servers import until
 from chaos.world import GROUPS, STORES, World

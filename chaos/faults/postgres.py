@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 from random import Random
 
-from chaos.faults.fault import EVERYONE, Hit, MissedError, fault
+from chaos.faults.fault import Hit, MissedError, fault
+from chaos.history import EVERYONE
 from chaos.world import World
 from shared.database import Database
 from shared.errors import UnavailableError

@@ -1,4 +1,4 @@
-"""`python -m chaos.mutants`: each mistake must be found by an invariant that speaks of it, and the same segment without it must hold."""
+"""`python -m chaos.mutants`: each mistake must be found by the invariants that speak of it, and the same segment without it must hold."""
 
 import argparse
 import asyncio
@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chaos.checks import Finding
+from chaos.errors import ChaosError
 from chaos.mutants.mistakes import MISTAKES, Mistake
 from chaos.mutants.plans import plan_for
 from chaos.segment import Plan, run_segment
 from chaos.servers import Servers
 
 OUTPUT = Path(".chaos/mutants")
+NO_INVARIANT = 0  # the service did not come up: that catches no mistake
 
 
 @dataclass(frozen=True)
@@ -33,19 +35,23 @@ class Kill:
         return sorted({finding.number for finding in self.findings})
 
     @property
-    def caught(self) -> bool:
-        """Whether one of them speaks of this mistake."""
-        return not self.mistake.found_by.isdisjoint(self.numbers)
+    def missing(self) -> Sequence[str]:
+        """The invariants that speak of this mistake and found nothing."""
+        return sorted(self.mistake.found_by - {finding.name for finding in self.findings})
 
 
 async def hunt(names: Sequence[str], output: Path, folder: Path) -> list[Kill]:
-    """Run them, one after another."""
+    """Run them, one after another. The table of those so far is written after each."""
+    kills: list[Kill] = []
     servers = Servers(folder)
     servers.start()
     try:
-        return [await _hunted(servers, MISTAKES[name], output) for name in names]
+        for name in names:
+            kills.append(await _hunted(servers, MISTAKES[name], output))
+            (output / "table.md").write_text(table(kills))
     finally:
         servers.stop()
+    return kills
 
 
 async def _hunted(servers: Servers, mistake: Mistake, output: Path) -> Kill:
@@ -60,12 +66,17 @@ async def _hunted(servers: Servers, mistake: Mistake, output: Path) -> Kill:
 
 
 async def _findings(servers: Servers, plan: Plan, folder: Path) -> Sequence[Finding]:
-    return (await run_segment(servers, plan, folder)).findings
+    try:
+        return (await run_segment(servers, plan, folder)).findings
+    except ChaosError as error:
+        return [Finding(NO_INVARIANT, "the service comes up", str(error))]
 
 
 def _line(kill: Kill) -> str:
-    spoken = next((item.what for item in kill.findings if item.number in kill.mistake.found_by), "")
-    verdict = f"caught by {_told(kill.numbers)} ({spoken})" if kill.caught else f"NOT CAUGHT by {_told(kill.mistake.found_by)}"
+    spoken = next((item.what for item in kill.findings if item.name in kill.mistake.found_by), "")
+    found = "".join(f"; {item.number}: {item.what}" for item in kill.findings[:1])
+    missed = f"NOT CAUGHT by {'; '.join(kill.missing)}{found}"
+    verdict = missed if kill.missing else f"caught by {_told(kill.numbers)} ({spoken})"
     alarms = "".join(f"\n    FALSE ALARM without it, {alarm.number}: {alarm.what}" for alarm in kill.false_alarms)
     return f"{kill.mistake.name}: {verdict}; {kill.seconds:.0f} s{alarms}"
 
@@ -76,11 +87,13 @@ def _told(numbers: Iterable[int]) -> str:
 
 def table(kills: Sequence[Kill]) -> str:
     """Return the kill table in Markdown."""
-    lines = [
-        f"| {kill.mistake.name.replace('-', ' ')} | {kill.mistake.does} | {_told(kill.mistake.found_by)} | {_told(kill.numbers)} |"
-        for kill in kills
-    ]
-    return "\n".join(["| mistake | what it does | one of these has to find it | found by |", "|---|---|---|---|", *lines, ""])
+    head = ["| mistake | what it does | has to be found by | was found by |", "|---|---|---|---|"]
+    return "\n".join([*head, *map(_row, kills), ""])
+
+
+def _row(kill: Kill) -> str:
+    mistake = kill.mistake
+    return f"| {mistake.name.replace('-', ' ')} | {mistake.does} | {'; '.join(sorted(mistake.found_by))} | {_told(kill.numbers)} |"
 
 
 def main() -> int:
@@ -94,8 +107,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="chaos-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o755)
         kills = asyncio.run(hunt(told.names or list(MISTAKES), told.output, Path(folder)))
-    (told.output / "table.md").write_text(table(kills))
-    return int(any(not kill.caught or kill.false_alarms for kill in kills))
+    return int(any(kill.missing or kill.false_alarms for kill in kills))
 
 
 if __name__ == "__main__":

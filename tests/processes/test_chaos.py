@@ -21,9 +21,17 @@ async def order(ctx, payload: dict) -> dict:
 """
 
 
-def chaos(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+STARTS_ONCE = """
+from pathlib import Path
+
+if Path(__file__).with_name("out").joinpath("segment-0000", "journal.jsonl").read_text().count('"struck"'):
+    raise SystemExit("it cannot start again")
+"""
+
+
+def chaos(folder: Path, *words: str, module: str = MODULE) -> "subprocess.CompletedProcess[str]":
     """Run it with the module in the folder."""
-    (folder / "mine.py").write_text(MODULE)
+    (folder / "mine.py").write_text(module)
     argv = [sys.executable, "-m", "chaos", "--seed", "1", "--seconds", "1", "--load-seconds", "5", "--output", str(folder / "out"), *words]
     paths = os.pathsep.join(filter(None, [str(folder), os.environ.get("PYTHONPATH", "")]))
     return subprocess.run(argv, env={**os.environ, "PYTHONPATH": paths}, capture_output=True, text=True, timeout=240, check=False)
@@ -42,6 +50,18 @@ def test_handlers_and_settings_of_a_user(tmp_path: Path) -> None:
     assert "Every invariant held." in done.stdout
     assert "<svg" in (tmp_path / "out" / "timeline.html").read_text()
     assert '"mine.order"' in (tmp_path / "out" / "segment-0000" / "consumer-3.log").read_text(), "its types, as the consumer logs them"
+
+
+def test_a_service_that_does_not_come_back_is_a_finding(tmp_path: Path) -> None:
+    """Not an error of the suite: there is a report, which says what was waited for, and who does not run."""
+    words = ["--handlers", "mine", "--job", "mine.order", '{"id": 7}', "--faults", "consumer.kill.all", "--patience", "8"]
+    done = chaos(tmp_path, *words, module=STARTS_ONCE + MODULE)
+    assert done.returncode == 1, done.stdout + done.stderr
+    [[segment, finding]] = orjson.loads((tmp_path / "out" / "result.json").read_bytes())["findings"][:1]
+    assert (segment, finding["number"]) == (0, 1)
+    assert "did not come back within 8 s: all processes serve again" in finding["what"]
+    assert "it cannot start again" in finding["what"]
+    assert "did not come back" in (tmp_path / "out" / "result.md").read_text()
 
 
 def test_told_to_end_it_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from chaos.campaign import AIM, AIMS, JOBS, Tally, plans
+from chaos.campaign import AIM, AIMS, JOBS, NUMBERS, Tally, begun, plans
 from chaos.checks import INVARIANTS, Finding
 from chaos.faults import AIMS as AIMS_OF_FAULTS
 from chaos.faults import FAULTS
@@ -89,6 +89,26 @@ def test_single_faults_come_in_rounds() -> None:
         tally.figures.by_fault |= dict.fromkeys(plan.faults, 1)
     assert (plan.hands, len(plan.faults)) == (1, ROUND)
     assert len(seen) == len({*seen}) > 2 * ROUND - 1
+
+
+def test_a_segment_is_as_patient_as_was_asked_for() -> None:
+    """And two minutes if nothing was."""
+    patience = [next(plans(parse(words), Tally(1))).patience for words in ([], ["--patience", "7.5"])]
+    assert patience == [120.0, 7.5]
+
+
+def test_no_two_jobs_of_a_run_have_one_number() -> None:
+    """What handlers make of it outside stays, though each segment has a database of its own."""
+    first, second = (next(plans(parse([]), Tally(1, segments))).first for segments in (0, 1))
+    assert (first, second) == (1, NUMBERS + 1)
+
+
+def test_whose_jobs_were_submitted_is_kept(tmp_path: Path) -> None:
+    """Also of those who went on with the campaign; ours are not named."""
+    file = tmp_path / "campaign.json"
+    file.write_bytes(Tally(7, theirs=["shop.mail"]).to_json())
+    tally = begun(parse(["--resume", str(file), "--job", "shop.order", "{}", "--job", "chaos.work", "{}"]))
+    assert (tally.seed, tally.theirs) == (7, ["shop.mail", "shop.order"])
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from chaos.checks import INVARIANTS
 from chaos.mutants.mistakes import MISTAKES
 from chaos.mutants.plans import plan_for
 
@@ -36,6 +37,11 @@ def test_it_says_what_it_does_and_who_has_to_find_it(name: str) -> None:
     """Both go into the table."""
     assert MISTAKES[name].does.endswith(".")
     assert MISTAKES[name].found_by
+
+
+def test_every_invariant_has_a_mistake_that_it_must_find() -> None:
+    """Each sentence, not each number: two sentences of one number are two checks."""
+    assert {name for mistake in MISTAKES.values() for name in mistake.found_by} == {known.name for known in INVARIANTS}
 
 
 def test_the_sound_segment_differs_by_the_mistake_alone() -> None:

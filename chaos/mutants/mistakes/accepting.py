@@ -1,21 +1,27 @@
 """Mistakes of the way in: what is said, what is stored, what is published."""
 
 import asyncio
+import random
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
 import msgspec
 
+from chaos.checks import jobs, speed, stores
 from chaos.mutants.mistakes.mistake import mistake, put
 from producer.submit import Submitter
-from shared.errors import BrokerUnavailableError
+from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
+from shared.ids import new_id
 from shared.models import NewJob
 
 ENTRY_AHEAD_SECONDS = 0.03
+SELDOM = 0.2
+TIRED_SECONDS = 20.0
 
 
-@mistake(1, 11)
+@mistake(stores.postgres_is_needed)
 def answer_before_commit() -> None:
     """2xx as soon as the job is taken."""
     submit = Submitter.submit
@@ -30,7 +36,7 @@ def answer_before_commit() -> None:
     put(Submitter, "submit", hasty)
 
 
-@mistake(10)
+@mistake(stores.nothing_is_left)
 def publish_before_commit() -> None:
     """The entry is in the stream before the row is there."""
     persist = Submitter._persist
@@ -44,7 +50,7 @@ def publish_before_commit() -> None:
     put(Submitter, "_persist", eager)
 
 
-@mistake(9)
+@mistake(jobs.one_key_one_job)
 def keys_are_forgotten() -> None:
     """Idempotency keys are not stored."""
     submit = Submitter.submit
@@ -55,7 +61,7 @@ def keys_are_forgotten() -> None:
     put(Submitter, "submit", keyless)
 
 
-@mistake(11)
+@mistake(stores.redis_is_not_needed)
 def answer_waits_for_redis() -> None:
     """2xx only when the entry is in the stream."""
     submit = Submitter.submit
@@ -66,3 +72,29 @@ def answer_waits_for_redis() -> None:
         return known
 
     put(Submitter, "submit", dependent)
+
+
+@mistake(jobs.nothing_is_made_up)
+def jobs_are_stored_twice() -> None:
+    """One submission in five makes a second job."""
+    submit = Submitter.submit
+
+    async def doubling(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        again = [msgspec.structs.replace(job, id=new_id(), idempotency_key=None) for job in jobs]
+        return await submit(self, [*jobs, *again] if random.random() < SELDOM else jobs)
+
+    put(Submitter, "submit", doubling)
+
+
+@mistake(speed.nothing_is_refused)
+def producers_refuse_after_a_while() -> None:
+    """As if PostgreSQL were away, from their twentieth second on."""
+    submit = Submitter.submit
+    began = time.monotonic()
+
+    async def tired(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        if time.monotonic() > began + TIRED_SECONDS:
+            raise DatabaseUnavailableError("not any more")
+        return await submit(self, jobs)
+
+    put(Submitter, "submit", tired)

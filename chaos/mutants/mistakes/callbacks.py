@@ -5,16 +5,22 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
+
 import consumer.handlers.webhook_deliver
+from chaos.checks import callbacks
 from chaos.mutants.mistakes.mistake import mistake, put
 from consumer.outgoing import Fetched
 from consumer.scheduler import Scheduler
 from consumer.webhook_signature import signed_headers
+from shared.ids import new_id
+from shared.job_store import insert
+from shared.tick_store import Making, Run
 
 SELDOM = 0.2
 
 
-@mistake(12)
+@mistake(callbacks.every_tick_comes)
 def ticks_are_left_out() -> None:
     """A scheduler passes over one tick in five."""
     decided = Scheduler._decided
@@ -25,7 +31,7 @@ def ticks_are_left_out() -> None:
     put(Scheduler, "_decided", careless)
 
 
-@mistake(12)
+@mistake(callbacks.every_end_is_told)
 def webhooks_are_forgotten() -> None:
     """One delivery in five is said to have been taken, and was never sent."""
     answer = consumer.handlers.webhook_deliver._answer
@@ -38,7 +44,7 @@ def webhooks_are_forgotten() -> None:
     put(consumer.handlers.webhook_deliver, "_answer", silent)
 
 
-@mistake(12)
+@mistake(callbacks.every_end_is_told)
 def a_new_id_for_each_delivery() -> None:
     """The id of a webhook is that of the try."""
 
@@ -46,3 +52,16 @@ def a_new_id_for_each_delivery() -> None:
         return signed_headers(secrets_of, f"{message_id}-{secrets.token_hex(4)}", timestamp, body)
 
     put(consumer.handlers.webhook_deliver, "signed_headers", forgetful)
+
+
+@mistake(callbacks.one_job_a_tick)
+def ticks_are_doubled() -> None:
+    """A second job of each tick, of which there is no note."""
+    make = Making.make
+
+    async def doubling(self: Any, runs: Sequence[Run]) -> list[Run]:
+        made = await make(self, runs)
+        await insert(self._transaction, [msgspec.structs.replace(run.job, id=new_id()) for run in made])
+        return made
+
+    put(Making, "make", doubling)

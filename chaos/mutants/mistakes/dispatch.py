@@ -1,11 +1,16 @@
 """Mistakes of the streams: what is lost, left lying or read late."""
 
 import asyncio
+import os
+import random
 from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import shared.line
 import shared.redis_client
+from chaos.checks import speed, stores
 from chaos.mutants.mistakes.mistake import change_script, mistake, put
 from consumer.reader import Reader
 from shared.broker import Broker
@@ -14,10 +19,11 @@ from shared.errors import BrokerUnavailableError
 PATIENCE_SECONDS = 0.03
 REPLY_SECONDS = 0.4
 MOST_ENTRIES = 20
+RARELY = 0.005
 PAUSE_SECONDS = 4.0
 
 
-@mistake(1, 10)
+@mistake(stores.nothing_is_left)
 def group_at_the_end() -> None:
     """The group is made at `$`: what is in the stream is skipped."""
 
@@ -33,13 +39,13 @@ def group_at_the_end() -> None:
     put(Broker, "ensure_groups", ensure)
 
 
-@mistake(14)
+@mistake(speed.nothing_waits)
 def maxlen() -> None:
     """XADD with MAXLEN trims entries that nobody has read."""
     change_script("publish", "redis.call('XADD', KEYS[1], '*'", f"redis.call('XADD', KEYS[1], 'MAXLEN', '{MOST_ENTRIES}', '*'")
 
 
-@mistake(10)
+@mistake(stores.nothing_is_left)
 def retries_by_default() -> None:
     """A command whose answer is late is sent again, as redis-py does unless told otherwise."""
 
@@ -59,7 +65,7 @@ def retries_by_default() -> None:
     put(shared.line.Line, "call", stubborn)
 
 
-@mistake(14)
+@mistake(speed.nothing_waits)
 def cancelled_read() -> None:
     """XREADGROUP is cancelled when it takes long: what was on its way is stranded."""
     wait = Broker.wait
@@ -73,7 +79,7 @@ def cancelled_read() -> None:
     put(Broker, "wait", impatient)
 
 
-@mistake(14)
+@mistake(speed.nothing_waits)
 def slow_reads() -> None:
     """A worker looks for jobs every few seconds."""
     read = Reader.read
@@ -85,7 +91,7 @@ def slow_reads() -> None:
     put(Reader, "read", lazy)
 
 
-@mistake(10)
+@mistake(stores.letters_are_added_once)
 def letters_are_added_twice() -> None:
     """A letter goes into the DLQ stream without a look whether it is there."""
     bury = Broker.bury
@@ -95,3 +101,37 @@ def letters_are_added_twice() -> None:
         return await bury(self, letters)
 
     put(Broker, "bury", insistent)
+
+
+@mistake(speed.nothing_waits)
+def reads_forget() -> None:
+    """One entry in two hundred is read and forgotten, and nobody looks for it until its worker's share is taken over."""
+    read = Reader.read
+
+    async def forgetful(self: Any, *args: Any, **options: Any) -> Any:
+        return [entry for entry in await read(self, *args, **options) if random.random() > RARELY]
+
+    async def blind(*_: Any) -> None:
+        return None
+
+    put(Reader, "read", forgetful)
+    put(Reader, "look_for_strays", blind)
+
+
+@mistake(speed.everybody_works)
+def one_holds_its_lease_and_does_not_read() -> None:
+    """The first consumer that comes to it."""
+    read = Reader.read
+
+    async def idle(self: Any, *args: Any, **options: Any) -> Any:
+        mark = Path(os.environ["MILLSTREAM_DATA_DIR"]) / "idle"
+        if mark.exists() and mark.read_text() == str(os.getpid()):
+            await asyncio.sleep(PAUSE_SECONDS)
+            return []
+        with suppress(FileExistsError):
+            mark.parent.mkdir(parents=True, exist_ok=True)
+            with mark.open("x") as file:
+                file.write(str(os.getpid()))
+        return await read(self, *args, **options)
+
+    put(Reader, "read", idle)

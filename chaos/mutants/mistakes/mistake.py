@@ -7,6 +7,7 @@ from typing import Any
 import shared.dlq_store
 import shared.job_store
 import shared.lease_store
+from chaos.checks.invariant import INVARIANTS, Check
 from shared.broker import Broker
 
 QUERIES = (shared.job_store.SQL, shared.dlq_store.MOVES, shared.lease_store.SQL)
@@ -14,23 +15,24 @@ QUERIES = (shared.job_store.SQL, shared.dlq_store.MOVES, shared.lease_store.SQL)
 
 @dataclass(frozen=True)
 class Mistake:
-    """`found_by` are the invariants that speak of it: one of them has to find it, whatever else is found beside."""
+    """`found_by` are the invariants that speak of it, by name: each of them has to find it, whatever else is found beside."""
 
     name: str
     does: str
-    found_by: frozenset[int]
+    found_by: frozenset[str]
     make: Callable[[], None]
 
 
 MISTAKES: dict[str, Mistake] = {}
 
 
-def mistake(*found_by: int) -> Callable[[Callable[[], None]], Callable[[], None]]:
+def mistake(*found_by: Check) -> Callable[[Callable[[], None]], Callable[[], None]]:
     """Register a function that makes one in the process that it is called in. Its docstring says what is wrong then."""
 
     def register(make: Callable[[], None]) -> Callable[[], None]:
         name = make.__name__.replace("_", "-")
-        MISTAKES[name] = Mistake(name, make.__doc__ or "", frozenset(found_by), make)
+        names = frozenset(known.name for known in INVARIANTS if known.check in found_by)
+        MISTAKES[name] = Mistake(name, make.__doc__ or "", names, make)
         return make
 
     return register

@@ -1,9 +1,12 @@
 """Mistakes of the services that put things right."""
 
+import asyncio
 from typing import Any
 
+from chaos.checks import jobs, runs, speed, stores
 from chaos.mutants.mistakes.mistake import change_query, change_script, mistake, put
 from consumer.clock_watch import ClockWatch
+from consumer.delayer import Delayer
 from consumer.reaper import Reaper
 from consumer.reconciler import Reconciler
 from shared.broker import Broker
@@ -11,7 +14,7 @@ from shared.broker import Broker
 LATE_SECONDS = 4.0
 
 
-@mistake(1, 10)
+@mistake(jobs.nothing_is_lost)
 def no_reconciler() -> None:
     """Nobody makes Redis agree with PostgreSQL again."""
 
@@ -21,7 +24,7 @@ def no_reconciler() -> None:
     put(Reconciler, "step", idle)
 
 
-@mistake(1, 13)
+@mistake(jobs.nothing_is_lost)
 def no_reaper() -> None:
     """Nobody takes over from the dead."""
 
@@ -31,7 +34,7 @@ def no_reaper() -> None:
     put(Reaper, "step", idle)
 
 
-@mistake(13)
+@mistake(speed.crashes_are_short)
 def cursor_begins_anew() -> None:
     """XAUTOCLAIM at 0-0 each time: it looks at the first thousand entries only."""
     take_over = Broker.take_over
@@ -43,19 +46,19 @@ def cursor_begins_anew() -> None:
     put(Broker, "take_over", forgetful)
 
 
-@mistake(10, 13)
+@mistake(stores.nothing_is_left)
 def consumer_dropped_with_pending() -> None:
     """DELCONSUMER takes its pending list with it."""
     change_script("drop_consumer", "if #pending > 0 then", "if false then")
 
 
-@mistake(13)
+@mistake(speed.crashes_are_short)
 def leases_end_late() -> None:
     """A dead worker is noticed some seconds after its lease."""
     change_query("declare_dead", "secs => seconds)", f"secs => seconds + {LATE_SECONDS})")
 
 
-@mistake(10)
+@mistake(stores.nothing_is_left)
 def no_look_at_the_clock() -> None:
     """What went by Redis's clock is not put right when that was set."""
 
@@ -64,3 +67,25 @@ def no_look_at_the_clock() -> None:
         return False
 
     put(ClockWatch, "was_set", never)
+
+
+@mistake(runs.retries_come)
+def retries_are_late() -> None:
+    """What waits for its time is looked at every few seconds."""
+    step = Delayer.step
+
+    async def slow(self: Any) -> float:
+        await asyncio.sleep(LATE_SECONDS)
+        return await step(self)
+
+    put(Delayer, "step", slow)
+
+
+@mistake(speed.ghosts_go)
+def ghosts_stay() -> None:
+    """Nobody takes dead consumers out of the group."""
+
+    async def idle(_: Any) -> None:
+        return None
+
+    put(Reaper, "_drop_ghosts", idle)

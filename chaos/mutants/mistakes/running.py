@@ -1,16 +1,24 @@
 """Mistakes of who runs a job, and since when."""
 
+import asyncio
+import os
+from typing import Any
+
+from chaos.checks import jobs, runs
 from chaos.mutants.mistakes.mistake import change_query, mistake, put
 from consumer.heartbeat import Heartbeat
+from consumer.runtime import Consumer
+
+LIFE_SECONDS = 6.0
 
 
-@mistake(6, 7)
+@mistake(runs.executions_are_bounded, runs.no_overlap)
 def a_claim_of_what_runs() -> None:
     """A claim does not ask for the state."""
     change_query("claim", "status IN ('PENDING', 'SCHEDULED', 'RETRYING') AND run_at", "finished_at IS NULL AND run_at")
 
 
-@mistake(3, 4, 5)
+@mistake(jobs.moves_are_legal, jobs.results_stay, jobs.settles_are_of_their_attempts)
 def no_fence() -> None:
     """A settle asks for nothing but the id."""
     change_query(
@@ -18,7 +26,19 @@ def no_fence() -> None:
     )
 
 
-@mistake(3, 7)
+@mistake(jobs.success_stays)
 def who_wakes_up_goes_on() -> None:
     """A worker that was frozen begins what it had claimed before."""
     put(Heartbeat, "holds", lambda self, lease: bool(self and lease))
+
+
+@mistake(runs.nobody_gives_up)
+def a_process_gives_up() -> None:
+    """A consumer ends by itself after a while."""
+    run = Consumer.run
+
+    async def short_lived(self: Any) -> None:
+        asyncio.get_running_loop().call_later(LIFE_SECONDS, os._exit, 0)
+        await run(self)
+
+    put(Consumer, "run", short_lived)

@@ -5,19 +5,20 @@ from typing import Any
 
 import consumer.runtime
 import consumer.settler
+from chaos.checks import jobs, runs
 from chaos.mutants.mistakes.mistake import change_query, mistake, put
 from consumer.outcome import Bury
 from consumer.settler import Settler
 from shared.job_store import JobStore
 
 
-@mistake(3)
+@mistake(jobs.success_stays)
 def settle_does_not_wait_for_the_disk() -> None:
     """synchronous_commit=off for the settle."""
     put(consumer.runtime, "DURABLE", {"synchronous_commit": "off"})
 
 
-@mistake(3)
+@mistake(jobs.success_stays)
 def ack_before_settle() -> None:
     """The entry goes first, the row follows."""
     settle = Settler._settle_pile
@@ -29,7 +30,7 @@ def ack_before_settle() -> None:
     put(Settler, "_settle_pile", reversed_order)
 
 
-@mistake(4)
+@mistake(jobs.ends_have_reasons)
 def no_bisect() -> None:
     """What PostgreSQL refuses in one of a batch is the end of all of it."""
 
@@ -41,13 +42,13 @@ def no_bisect() -> None:
     put(Settler, "_bisect", sweeping)
 
 
-@mistake(5)
+@mistake(jobs.attempts_rise)
 def attempt_reset_on_replay() -> None:
     """A replay begins to count at nought."""
     change_query("replay", "failures = 0, crashes = 0", "attempts = 0, failures = 0, crashes = 0")
 
 
-@mistake(8)
+@mistake(runs.retries_wait)
 def retry_at_once() -> None:
     """A failed job does not wait for its time."""
     retry = JobStore.retry
@@ -56,3 +57,15 @@ def retry_at_once() -> None:
         return await retry(self, [(job_id, attempt, 0.0, *why) for job_id, attempt, _, *why in failed], lease_id)
 
     put(JobStore, "retry", hasty)
+
+
+@mistake(jobs.completed_is_true)
+def results_are_mixed_up() -> None:
+    """In a batch each job gets the result of the one before it."""
+    succeed = JobStore.succeed
+
+    async def mixed(self: Any, won: Sequence[Any], lease_id: str) -> set[str]:
+        results = [result for _, _, result in won]
+        return await succeed(self, [(*who, result) for (*who, _), result in zip(won, results[-1:] + results[:-1], strict=True)], lease_id)
+
+    put(JobStore, "succeed", mixed)

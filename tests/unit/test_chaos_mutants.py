@@ -1,0 +1,71 @@
+"""The hunt for mistakes goes on, whatever becomes of a segment, and its table is kept."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.checks import INVARIANTS, Finding, jobs
+from chaos.errors import ChaosError
+from chaos.figures import Figures
+from chaos.history import History
+from chaos.mutants import __main__ as mutants
+from chaos.mutants.mistakes import MISTAKES
+from chaos.segment import Outcome, Plan
+
+LOST = next(known for known in INVARIANTS if known.check is jobs.nothing_is_lost)
+STRANDED = Finding(LOST.number, LOST.sentence, "the service did not come back within 60 s: all processes run again")
+BY_ONE = next(name for name, mistake in MISTAKES.items() if mistake.found_by == {LOST.name})
+BY_ANOTHER = next(name for name, mistake in MISTAKES.items() if LOST.name not in mistake.found_by)
+
+
+class NoServers:
+    """Nothing is started here."""
+
+    def __init__(self, _folder: Path) -> None:
+        """Have no folder."""
+
+    def start(self) -> None:
+        """Start none."""
+
+    def stop(self) -> None:
+        """Stop none."""
+
+
+async def hunted(monkeypatch: pytest.MonkeyPatch, folder: Path, came: Mapping[str, Finding | Exception]) -> list[mutants.Kill]:
+    """Hunt; `came` is what comes of the segments with a mistake, and nothing comes of the others."""
+
+    async def run_segment(_servers: object, plan: Plan, _folder: object) -> Outcome:
+        what = came.get(plan.shape.mistake)
+        if isinstance(what, Exception):
+            raise what
+        return Outcome([what] if what else [], Figures(), {}, History())
+
+    servers: Any = NoServers
+    monkeypatch.setattr(mutants, "Servers", servers)
+    monkeypatch.setattr(mutants, "run_segment", run_segment)
+    return await mutants.hunt([*came], folder, folder)
+
+
+async def test_who_does_not_come_back_is_caught_by_the_first_invariant(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """A mistake of which that one does not speak is not."""
+    kills = await hunted(monkeypatch, tmp_path, dict.fromkeys([BY_ONE, BY_ANOTHER], STRANDED))
+    assert [bool(kill.missing) for kill in kills] == [False, True]
+
+
+async def test_who_does_not_come_up_is_not_caught(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """And the others have their turn."""
+    error = ChaosError("the service did not come up: consumer-1 ended with 1")
+    kills = await hunted(monkeypatch, tmp_path, {BY_ANOTHER: error, BY_ONE: STRANDED})
+    assert [bool(kill.missing) for kill in kills] == [True, False]
+    assert "consumer-1 ended with 1" in capsys.readouterr().out
+
+
+async def test_the_table_is_there_after_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also when the hunt breaks off later."""
+    with pytest.raises(ZeroDivisionError):
+        await hunted(monkeypatch, tmp_path, {BY_ONE: STRANDED, BY_ANOTHER: ZeroDivisionError()})
+    assert BY_ONE.replace("-", " ") in (tmp_path / "table.md").read_text()

@@ -1,0 +1,104 @@
+"""What a chaos run says in the end, with which code it ends, and that it says so however it ended."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from chaos import __main__ as command
+from chaos import campaign
+from chaos.campaign import Tally
+from chaos.checks import INVARIANTS, Finding
+from chaos.errors import ChaosError
+from chaos.figures import Figures
+from chaos.history import History
+from chaos.options import parse
+from chaos.report import OURS_ALONE, markdown
+from chaos.segment import Outcome, Plan
+from chaos.world import Shape
+
+LOST = Finding(1, "nothing is lost", "the service did not come back within 60 s: all processes run again")
+PLAN = Plan(seed=1, theme="kills", faults=(), seconds=1.0, rate=1.0, shape=Shape())
+STRUCK = {"consumer.kill": 2}
+
+
+def ended(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, *findings: Finding, error: BaseException | None = None, by_fault: dict[str, int] = STRUCK
+) -> int:
+    """Run one segment with these findings, then the error; return the exit code."""
+
+    async def run(_options: object, tally: Tally, _folder: object, _say: object, after: Any) -> None:
+        outcome = Outcome(findings, Figures(accepted=5, by_fault=by_fault), {"redis.disk": "no disk"}, History())
+        tally.add(outcome, 1.0)
+        after(0, PLAN, outcome)
+        await asyncio.sleep(0)
+        if error:
+            raise error
+
+    monkeypatch.setattr(campaign, "run", run)
+    return command.main(["--seed", "5", "--output", str(folder)])
+
+
+@pytest.mark.parametrize(
+    ("findings", "error", "code"),
+    [
+        ([], None, 0),
+        ([LOST], None, 1),
+        ([], ChaosError("the service did not come up"), 69),
+        ([LOST], ChaosError("the service did not come up"), 1),
+        ([], ZeroDivisionError("a slip"), 70),
+        ([LOST], ZeroDivisionError("a slip"), 1),
+        ([], asyncio.CancelledError(), 130),
+        ([LOST], asyncio.CancelledError(), 130),
+    ],
+)
+def test_what_was_found_is_told_however_the_run_ends(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, findings: list[Finding], error: BaseException | None, code: int
+) -> None:
+    """The segment that ended is in all three files."""
+    assert ended(monkeypatch, tmp_path, *findings, error=error) == code
+    result = orjson.loads((tmp_path / "result.json").read_bytes())
+    assert (result["segments"], len(result["findings"])) == (1, len(findings))
+    assert "| 5 | 0 |" in (tmp_path / "result.md").read_text()
+    assert (LOST.what in (tmp_path / "result.md").read_text()) == bool(findings)
+    assert "Segment 0: kills" in (tmp_path / "timeline.html").read_text()
+
+
+def test_a_run_in_which_nothing_struck_shows_nothing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It says so, and why."""
+    assert ended(monkeypatch, tmp_path, by_fault={}) == 69
+    said = capsys.readouterr().out
+    assert "No fault struck at all" in said
+    assert "redis.disk: never struck: no disk" in said
+    assert "No fault struck at all" in (tmp_path / "timeline.html").read_text()
+
+
+def test_a_run_without_a_segment_does_not_claim_anything() -> None:
+    """Neither that all held, nor that nothing struck."""
+    assert "- No segment came to its end: nothing was judged." in markdown(Tally(1))
+
+
+def test_the_seed_is_that_of_the_campaign(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Which goes on by it, whatever chance gave now."""
+    file = tmp_path / "campaign.json"
+    file.write_bytes(Tally(2105).to_json())
+
+    async def run(*_: object) -> None:
+        """Do nothing."""
+
+    monkeypatch.setattr(campaign, "run", run)
+    command.main(["--resume", str(file), "--output", str(tmp_path)])
+    assert capsys.readouterr().out.startswith("seed 2105\n")
+
+
+def test_what_is_not_judged_of_the_users_jobs_is_said() -> None:
+    """By number; of our own jobs all is."""
+    users = markdown(Tally(1, theirs=parse(["--job", "shop.order", "{}"]).theirs))
+    assert "of shop.order these parts of invariants were not judged" in users
+    assert all(f"- {number}: " in users for number in OURS_ALONE)
+    assert "not judged" not in markdown(Tally(1, theirs=parse(["--job", "chaos.work", "{}"]).theirs))
+    assert {*OURS_ALONE} < {known.number for known in INVARIANTS}
