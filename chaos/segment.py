@@ -16,10 +16,12 @@ import aiohttp
 from chaos.checks import Finding, judge
 from chaos.errors import ChaosError, NotInTimeError, StrandedError, or_else
 from chaos.figures import Figures, figures_of
-from chaos.history import CALM_SECONDS, History, pid_of, read_database, read_journal, read_recording
+from chaos.history import CALM_SECONDS, History
 from chaos.injector import PAUSE_SECONDS, Injector
 from chaos.journal import Journal, read
 from chaos.load import Load, chosen
+from chaos.reading import read_database, read_journal, read_recording
+from chaos.rest import ghosts_left, left_over, rest
 from chaos.servers import Servers, until
 from chaos.world import Shape, World, standing
 from shared.broker import REAPER
@@ -34,7 +36,6 @@ TICK = {"every": 1, "type": "chaos.work", "payload": {"n": 0, "schedule": "tick"
 WATCH_SECONDS = 0.5
 ECHO_SECONDS = 2.0  # of load: who wakes up last has to meet some
 CALM_LOAD_SECONDS = 8.0
-OPEN = "SELECT status::text, count(*) FROM jobs WHERE finished_at IS NULL GROUP BY 1"
 Until = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
 MARK = "the end of the recording"
 
@@ -85,7 +86,7 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
             await _try_jobs(world, plan)
             missed, history.left = await _broken_and_healed(world, plan)
             await world.stop_members()
-            history.left = dict(history.left) | await _ghosts(world)
+            history.left = dict(history.left) | await ghosts_left(world)
             await _end_of_recording(world)
             rows_read = await _rows_read(world, history)
             history.logged = _unforeseen(world)
@@ -102,10 +103,10 @@ async def _broken_and_healed(world: World, plan: Plan) -> tuple[Mapping[str, str
         async with _for_the_time_of(world.keep(), _watch_group(world)):
             missed = await _strike(world, plan)
             await _heal(world, plan)
-            if left := await _rest(world, plan.patience):  # poison jobs go on killing until they are dead-lettered
+            if left := await rest(world, plan.patience):  # poison jobs go on killing until they are dead-lettered
                 return missed, left
             await _calm(world, plan)
-            return missed, await _rest(world, plan.patience)
+            return missed, await rest(world, plan.patience)
     except StrandedError as error:
         world.journal.note("stranded", what="; ".join([str(error), *await _plight(world)]))
         return missed, {}
@@ -114,7 +115,7 @@ async def _broken_and_healed(world: World, plan: Plan) -> tuple[Mapping[str, str
 async def _plight(world: World) -> list[str]:
     """The state in which it was left: who does not run, and what is in the stores."""
     try:
-        return world.fallen() + [f"{name}: {value}" for name, value in (await _left(world)).items()]
+        return world.fallen() + [f"{name}: {value}" for name, value in (await left_over(world)).items()]
     except UnavailableError as error:
         return [*world.fallen(), str(error)]
 
@@ -243,59 +244,6 @@ async def _watch_group(world: World) -> None:
                 known = members
                 world.journal.note("group", members=sorted(members))
         await asyncio.sleep(WATCH_SECONDS)
-
-
-async def _rest(world: World, patience: float) -> dict[str, Any]:
-    """Wait until all is over and Redis is empty; return what is left when that does not come."""
-    left: dict[str, Any] = {"nothing is known": "the stores did not answer"}
-
-    async def over() -> bool:
-        nonlocal left
-        try:
-            left = await _left(world)
-        except UnavailableError as error:
-            left = {"unavailable": str(error)}
-        return not left
-
-    try:
-        await until(over, patience, "all jobs are over")
-    except NotInTimeError:
-        return left
-    world.journal.note("rest")
-    return {}
-
-
-async def _left(world: World) -> dict[str, Any]:
-    fetch = world.database.fetch
-    found: dict[str, Any] = {f"{row[0]} jobs": row[1] for row in await fetch(OPEN)}
-    depths = await world.broker.depths()
-    found |= {f"entries in {name}": depth for name, depth in depths.items() if depth and name != "dlq"}
-    letters = [(letter.job_id, letter.attempts) async for letter in world.broker.letters.all()]
-    failed = {row[0]: row[1] for row in await fetch("SELECT id::text, attempts FROM jobs WHERE status = 'FAILED'")}
-    if sorted(letters) != sorted(failed.items()):
-        found["letters"] = f"{len(letters)} in the DLQ stream, {len(failed)} jobs FAILED"
-    if unplaced := await world.database.fetch_value("SELECT count(*) FROM dead_letters WHERE entry_id IS NULL"):
-        found["letters without a place"] = unplaced
-    live = {row[0] for row in await fetch("SELECT worker FROM leases WHERE dead_at IS NULL")}
-    pids = {member.pid for member in world.alive()}
-    if dead := sorted(worker for worker in live if pid_of(worker) not in pids):
-        found["leases of workers that are dead"] = dead
-    if ghosts := await world.broker.consumers() - live - {REAPER}:
-        found["consumers of dead workers"] = sorted(ghosts)
-    sums = {row[0]: row[1] for row in await fetch("SELECT status::text, sum(n)::bigint FROM job_counts GROUP BY 1 HAVING sum(n) <> 0")}
-    counts = {row[0]: row[1] for row in await fetch("SELECT status::text, count(*) FROM jobs GROUP BY 1")}
-    if sums != counts:
-        found["counters"] = f"{sums} for {counts}"
-    return found
-
-
-async def _ghosts(world: World) -> dict[str, Any]:
-    """Consumers that are still in the groups when all processes have drained."""
-    try:
-        ghosts = await world.broker.consumers() - {REAPER}
-    except UnavailableError as error:
-        return {"unavailable": str(error)}
-    return {"consumers after the end": sorted(ghosts)} if ghosts else {}
 
 
 async def _end_of_recording(world: World) -> None:

@@ -63,7 +63,7 @@ async def _is_off(world: World, member: Member, pid: int) -> None:
         raise MissedError("libfaketime does nothing to this Python")
 
 
-@fault("redis.clock", "clock", "redis")
+@fault("redis.clock", "clock")
 async def redis_clock_off(world: World, dice: Random) -> AsyncIterator[Hit]:
     """Valkey comes back with its clock an hour fast or slow, and later with the right one."""
     _needed()

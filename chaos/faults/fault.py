@@ -42,11 +42,6 @@ class Fault:
     strikes: frozenset[str]
     deed: Deed
 
-    @property
-    def redis_alone(self) -> bool:
-        """Whether nothing but Redis is hit."""
-        return self.name.startswith("redis.")
-
 
 FAULTS: dict[str, Fault] = {}
 

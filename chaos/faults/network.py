@@ -17,6 +17,11 @@ HIT_SECONDS = 4.0  # for a connection to meet what was done to the way
 REPLY_SECONDS = 4.0  # a reply that nobody has asked for by then is not waited for
 
 
+def _victims(group: str, store: str) -> tuple[int, ...]:
+    """Who has a lease and cannot say that it lives."""
+    return (EVERYONE,) if store == "postgres" and group != "producer" else ()
+
+
 def _wire(world: World, dice: Random) -> tuple[Proxy, str, str]:
     groups = {world.group_of(member.part) for member in world.members}
     (group, store), wire = dice.choice(sorted((key, wire) for key, wire in world.wires.items() if key[0] in groups))
@@ -28,7 +33,7 @@ async def _broken(world: World, dice: Random, seconds: float, how: Callable[[Pro
     wire, group, store = _wire(world, dice)
     try:
         await _meets(wire, how)
-        yield Hit(seconds, (EVERYONE,) if store == "postgres" else (), f"{group} to {store}", f"{group} to {store}")
+        yield Hit(seconds, _victims(group, store), f"{group} to {store}", f"{group} to {store}")
     finally:
         wire.heal()
 
@@ -87,8 +92,7 @@ async def reply_dropped(world: World, dice: Random) -> AsyncIterator[Hit]:
     except TimeoutError:
         raise MissedError(f"{group} sent no {marker.decode()} to {store}") from None
     else:
-        victims = (EVERYONE,) if store == "postgres" else ()
-        yield Hit(dice.uniform(0, 3), victims, f"{group} to {store}, {marker.decode()}", f"{group} to {store}")
+        yield Hit(dice.uniform(0, 3), _victims(group, store), f"{group} to {store}, {marker.decode()}", f"{group} to {store}")
     finally:
         wire.heal()
 

@@ -172,7 +172,7 @@ def _register_freeze_at_point(kind: str) -> None:
                 member.kill()  # told to end it could still come there, and stand; the keeper starts it again
                 raise MissedError(f"{member.name} did not come to {point}")
             length = dice.choice([brief, edge, past])
-            async for hit in frozen_for(world, member, length(world.settings.lease_seconds, dice), aim.detail, aim.name):
+            async for hit in frozen_for(member, length(world.settings.lease_seconds, dice), aim.detail, aim.name):
                 yield hit
 
 

@@ -101,12 +101,11 @@ def _minute(lease: float, dice: Random) -> float:
 LENGTHS = {"brief": brief, "edge": edge, "past": past, "long": _minute}
 
 
-async def frozen_for(world: World, member: Member, seconds: float, detail: str, aim: str = "") -> AsyncIterator[Hit]:
+async def frozen_for(member: Member, seconds: float, detail: str, aim: str = "") -> AsyncIterator[Hit]:
     """Let it go on after so long; `member` has been stopped, or has stopped itself."""
     pid = member.pid
-    victims = () if seconds <= world.settings.lease_seconds / 2 else (pid,)
     try:
-        yield Hit(seconds, victims, detail, aim, lambda: member.pid == pid and member.stopped)
+        yield Hit(seconds, (pid,), detail, aim, lambda: member.pid == pid and member.stopped)
     finally:
         if member.pid == pid:
             member.signal(signal.SIGCONT)
@@ -127,7 +126,7 @@ def _register_freeze(part: str, name: str, length: Callable[[float, Random], flo
     async def frozen(world: World, dice: Random) -> AsyncIterator[Hit]:
         with held(world, *(_services(world) if part == "service" else (part,))) as member:
             await stop(member)
-            async for hit in frozen_for(world, member, length(world.settings.lease_seconds, dice), member.name):
+            async for hit in frozen_for(member, length(world.settings.lease_seconds, dice), member.name):
                 yield hit
 
 

@@ -48,7 +48,7 @@ async def started_empty(world: World, dice: Random) -> AsyncIterator[Hit]:
     await world.servers.up(world.servers.valkey)
 
 
-@fault("redis.old", KIND, "redis")
+@fault("redis.old", KIND)
 async def set_back(world: World, dice: Random) -> AsyncIterator[Hit]:
     """The server comes back with files of some seconds ago: entries that were acknowledged are there again, others are missing."""
     world.servers.save_valkey()

@@ -16,8 +16,9 @@ from pathlib import Path
 from random import Random
 from urllib.parse import urlsplit, urlunsplit
 
-from chaos.history import History, read_recording
+from chaos.history import History
 from chaos.journal import Journal
+from chaos.reading import read_recording
 from chaos.servers import Servers
 from chaos.world import Shape, standing
 from loadtest.command import FOLDER
