@@ -45,7 +45,7 @@ def executions_are_bounded(history: History) -> Iterator[str]:
                 yield f"{job}: attempt {tried.attempt} of {tried.worker} was lost, and no fault explains that"
             if tried.outcome == "handed_back" and not _gave_back(history, tried):
                 yield f"{job}: attempt {tried.attempt} was handed back by {tried.worker}, which had no reason to"
-        yield from _unasked(row, history.tried[job])
+        yield from _unasked(history, row)
 
 
 def _explained(history: History, tried: Tried) -> bool:
@@ -72,13 +72,22 @@ def _late(history: History) -> float:
     return LATE_LEASES * history.lease_seconds + CALM_SECONDS
 
 
-def _unasked(row: Row, tried: Sequence[Tried]) -> Iterator[str]:
+def _unasked(history: History, row: Row) -> Iterator[str]:
     """Our own jobs fail as often as they were told to."""
     if row.ours:
         asked = row.payload.get("times", 0)
-        for attempt in tried:
-            if attempt.outcome in {"failed", "snoozed"} and attempt.attempt > asked:
+        for attempt in history.tried[row.id]:
+            if attempt.outcome in {"failed", "snoozed"} and attempt.attempt > asked and not _stood(history, attempt):
                 yield f"{row.id}: attempt {attempt.attempt} {attempt.outcome}, which nobody asked for: {attempt.error[:100]}"
+
+
+def _stood(history: History, tried: Tried) -> bool:
+    """Its time was up because its process was frozen, or another handler blocked the loop there."""
+    return tried.error.startswith("timeout") and any(
+        (strike.fault.startswith("handler.block") or tried.pid in strike.victims)
+        and strike.covers(tried.began or tried.ended, tried.ended, CALM_SECONDS)
+        for strike in history.strikes
+    )
 
 
 @invariant(6, "no process ends by itself")

@@ -476,6 +476,17 @@ def test_only_what_lasts_explains_a_lost_lease(fault: str, victims: list[int], s
     assert (6 in {finding.number for finding in check(history)}) == found
 
 
+@pytest.mark.parametrize(
+    ("fault", "victims", "found"), [("handler.block.long", [], False), ("consumer.freeze.edge", [11], False), ("redis.kill", [], True)]
+)
+def test_time_may_be_up_where_the_process_stood(fault: str, victims: list[int], *, found: bool) -> None:
+    """6."""
+    history = sound()
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 90.0, 100.0, "failed", "timeout: stopped after 10 s")]
+    history.strikes.append(Strike(fault, "a kind", [], victims, 91.0, 91.0, healed=99.0))
+    assert (6 in {finding.number for finding in check(history)}) == found
+
+
 def test_outages_add_up() -> None:
     """6: what several of them cover counts once."""
     history = taken_over()

@@ -92,7 +92,7 @@ async def test_each_has_its_turn(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 
 
 async def test_what_was_cut_short_does_not_count(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is noted until when it lasted, and that it is missed; so soon it explains no lost lease."""
+    """It is noted until when it lasted, and that it is missed."""
     over = asyncio.Event()
 
     @asynccontextmanager
@@ -110,7 +110,7 @@ async def test_what_was_cut_short_does_not_count(monkeypatch: pytest.MonkeyPatch
     read_journal(history, tmp_path / "journal")
     [strike] = history.strikes
     assert 0.1 < (strike.healed or 0) - strike.began < 1
-        assert "was cut short" in strike.missed
+    assert "was cut short" in strike.missed
     figures = figures_of(history)
     assert (figures.by_fault, figures.injected, figures.by_aim["consumer at claimed"]) == ({}, {}, 0)
 
