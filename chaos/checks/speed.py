@@ -51,7 +51,8 @@ def ghosts_go(history: History) -> Iterator[str]:
         gone = min(stays, default=float("inf"))
         known = min(gone, history.whole or gone) - died >= limit or gone - died < limit
         if code == KILLED and was_there and known and _was_seen(history, pid, died, died + limit):
-            stayed = f"process {pid}: was still a consumer of the group {limit:g} s after its death (it left after {gone - died:.1f})"
+            left = "never left it" if gone == float("inf") else f"left it after {gone - died:.1f} s"
+            stayed = f"process {pid}: was still a consumer of the group {limit:g} s after its death, and {left}"
             yield stayed if gone - died > limit else HELD
 
 
