@@ -42,7 +42,11 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "ghosts-stay": {"faults": ("consumer.kill",), "pause": (12.0, 13.0), "seconds": 26.0},
     "ticks-are-doubled": {},
     "ack-before-settle": {"faults": ("consumer.kill", "consumer.kill.point")},
-    "no-fence": {"faults": ("consumer.freeze.past",), "jobs": (("chaos.work", {"seconds": 4.0}),)},
+    "no-fence": {  # who wakes up finds that the job is done, or that another runs it
+        "faults": ("consumer.freeze.past",),
+        "jobs": (("chaos.work", {"seconds": 1.0}), ("chaos.work", {"seconds": 4.0})),
+        "settings": SHORT_LEASE | MANY_SLOTS,
+    },
     "no-reconciler": {"faults": ("redis.flush", "redis.empty")},
     "no-reaper": {"faults": ("consumer.kill",)},
     "cursor-begins-anew": {
