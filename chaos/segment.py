@@ -113,11 +113,12 @@ async def _broken_and_healed(world: World, plan: Plan) -> tuple[Mapping[str, str
 
 
 async def _plight(world: World) -> list[str]:
-    """The state in which it was left: who does not run, and what is in the stores."""
+    """The state in which it was left: who does not serve, and what is in the stores."""
+    idle = [f"{member.name} does not serve: {member.last_line()}" for member in world.members if not await world.serves(member)]
     try:
-        return world.fallen() + [f"{name}: {value}" for name, value in (await left_over(world)).items()]
+        return idle + [f"{name}: {value}" for name, value in (await left_over(world)).items()]
     except UnavailableError as error:
-        return [*world.fallen(), str(error)]
+        return [*idle, str(error)]
 
 
 async def _rows_read(world: World, history: History) -> bool:

@@ -203,13 +203,10 @@ class World:
             SOCKET_VARIABLE: str(self._socket),
         }
 
-    def fallen(self) -> list[str]:
-        """Who does not run, and what they said last."""
-        return [f"{member.name} ended with {member.returncode}: {member.last_line()}" for member in self.members if not member.alive]
-
     async def _is_ready(self) -> bool:
-        if fallen := self.fallen():
-            raise ChaosError(fallen[0])
+        for member in self.members:
+            if not member.alive:
+                raise ChaosError(f"{member.name} ended with {member.returncode}: {member.last_line()}")
         return await self._serves()
 
     async def _serves(self) -> bool:

@@ -164,7 +164,8 @@ async def test_an_unknown_type_is_told_the_nearest_names(client: Connection) -> 
     assert found.value.hint == "did you mean csv.generate or csv-generation?"
     with pytest.raises(asyncpg.InvalidParameterValueError) as found:
         await client.fetchval("SELECT millstream.enqueue('zzz')")
-    assert str(found.value.hint).startswith("known types: csv.generate, email.send, ")
+    assert str(found.value.hint).startswith("known types: ")
+    assert " csv.generate, email.send, " in str(found.value.hint)
     with pytest.raises(asyncpg.InvalidParameterValueError, match="the type NULL"):
         await client.fetchval("SELECT millstream.enqueue(NULL)")
 
