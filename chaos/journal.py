@@ -31,8 +31,10 @@ def size(file: Path) -> int:
 
 
 def read(file: Path, since: int = 0) -> Iterator[dict[str, Any]]:
-    """Every event of a file, in order, after so many bytes. None if there is no such file."""
+    """Every event of a file that begins after so many bytes, in order. None if there is no such file."""
     if file.exists():
         with file.open("rb") as lines:
-            lines.seek(since)
+            if since:
+                lines.seek(since - 1)
+                lines.readline()  # what is being written may have come half
             yield from (orjson.loads(line) for line in lines if line.endswith(b"\n"))

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
+from consumer.every import pause_until
 from shared import probe
 from shared.database import Database
 from shared.errors import UnavailableError
@@ -31,7 +32,9 @@ class Heartbeat:
         self._roles = roles
         self._types = types
         self._on_lease = on_lease
-        self._stop = threading.Event()
+        self._stop = asyncio.Event()  # of the thread's loop
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._told_to_stop = False
         self._steady_since: float | None = None
         self._last_beat = 0.0
         self._proof: tuple[Lease, float] | None = None  # our lease, and the moment before its last beat that went through was sent
@@ -44,7 +47,9 @@ class Heartbeat:
 
     def stop(self) -> None:
         """End the lease and the thread. Call it when every job is settled or handed back."""
-        self._stop.set()
+        self._told_to_stop = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(timeout=5)
 
     def steady_seconds(self) -> float:
@@ -68,7 +73,8 @@ class Heartbeat:
         database = Database(self._settings.database_url, "heartbeat", timeout=max(1.0, self._settings.heartbeat_seconds))
         store = LeaseStore(database)
         lease: Lease | None = None
-        while not self._stop.is_set():
+        self._loop = asyncio.get_running_loop()
+        while not (self._told_to_stop or self._stop.is_set()):
             try:
                 lease = await self._beat(store, lease)
                 pause = self._settings.heartbeat_seconds
@@ -79,7 +85,7 @@ class Heartbeat:
                 log.exception("heartbeat_failed")
                 self._missed(error)
                 pause = AFTER_ERROR_SECONDS
-            await asyncio.to_thread(self._stop.wait, pause)
+            await pause_until(self._stop, pause)
         await self._end(store, lease)
         await database.close()
 

@@ -38,3 +38,12 @@ async def test_a_field_of_the_users_is_no_number_of_ours(tmp_path: Path) -> None
             await client.submit([{"type": "shop.order", "payload": {"n": [1]}}, {"type": "chaos.work", "payload": {"n": 4}}])
     sent, answer = read(tmp_path / "journal")
     assert (sent["numbers"], answer["status"], client.problem) == ([None, 4], 0, "HTTP 0")
+
+
+def test_what_is_read_from_the_middle_begins_with_a_whole_event(tmp_path: Path) -> None:
+    """Its writer may have come half through one when the size was asked for."""
+    file = tmp_path / "recording"
+    file.write_bytes(b'{"e":"a"}\n{"e":"b"}\n{"e":"c"}\n{"e":"half')
+    assert [event["e"] for event in read(file)] == ["a", "b", "c"]
+    assert [event["e"] for event in read(file, 10)] == ["b", "c"]
+    assert [event["e"] for event in read(file, 14)] == ["c"]
