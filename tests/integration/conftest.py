@@ -9,8 +9,9 @@ from consumer import registry
 from producer.app import Producer
 from shared.broker import Broker
 from shared.catalog_store import publish
-from shared.database import Database
+from shared.database import Database, Transaction
 from shared.settings import Settings
+from tests.support.consumer import Stage
 from tests.support.gate import Gate
 from tests.support.producer import Api, client, running
 
@@ -53,3 +54,12 @@ async def api(producer: Producer, settings: Settings, unblocked: None) -> AsyncI
     del producer, unblocked
     async with client(settings) as connected:
         yield connected
+
+
+@pytest.fixture
+async def locks(stage: Stage) -> AsyncIterator[Transaction]:
+    """A transaction that can hold rows; they are free again when it ends."""
+    database = Database(stage.settings.database_url, "locks")
+    async with database.transaction() as transaction:
+        yield transaction
+    await database.close()

@@ -1,6 +1,5 @@
 """While the jobs of one batch are claimed the next is read: within slots and the limits of queues, and nothing is taken for lost."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,7 +8,7 @@ from msgspec import Raw
 from consumer.portions import Portions
 from consumer.reader import Reader
 from shared import probe
-from shared.database import Database, Transaction
+from shared.database import Transaction
 from shared.ids import new_id
 from shared.lifecycle import Status
 from shared.models import Entry, NewJob
@@ -21,15 +20,6 @@ from tests.support.gate import Gate
 
 NO_HELP: dict[str, Any] = {"lease_seconds": 60.0}  # whatever a reaper could repair would come too late for these tests
 HANGING = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'millstream claim' AND datname = current_database()"
-
-
-@pytest.fixture
-async def locks(stage: Stage) -> AsyncIterator[Transaction]:
-    """A transaction that can hold rows; they are free again when it ends."""
-    database = Database(stage.settings.database_url, "locks")
-    async with database.transaction() as transaction:
-        yield transaction
-    await database.close()
 
 
 async def _pending(stage: Stage, count: int) -> None:

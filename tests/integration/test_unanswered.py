@@ -1,7 +1,7 @@
 """The answer to a claim is lost, and the entry that would lead back to it is not the worker's any more: the job is found all the same."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -39,15 +39,6 @@ async def lost(stage: Stage) -> None:
     """With all that Redis had."""
     assert await stage.broker.client.delete(stage.broker.keys.stream("normal")) == 1
     await stage.broker.ensure_groups()
-
-
-@pytest.fixture
-async def locks(stage: Stage) -> AsyncIterator[Transaction]:
-    """A transaction that can hold rows."""
-    database = Database(stage.settings.database_url, "locks")
-    async with database.transaction() as transaction:
-        yield transaction
-    await database.close()
 
 
 async def _submit(stage: Stage, job_id: str) -> None:
