@@ -32,9 +32,9 @@ class Heartbeat:
         self._roles = roles
         self._types = types
         self._on_lease = on_lease
-        self._stop = asyncio.Event()  # of the thread's loop
-        self._loop: asyncio.AbstractEventLoop | None = None
         self._told_to_stop = False
+        self._wake = asyncio.Event()  # of the thread's loop: do not wait for the next beat, we have been told to stop
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._steady_since: float | None = None
         self._last_beat = 0.0
         self._proof: tuple[Lease, float] | None = None  # our lease, and the moment before its last beat that went through was sent
@@ -49,7 +49,7 @@ class Heartbeat:
         """End the lease and the thread. Call it when every job is settled or handed back."""
         self._told_to_stop = True
         if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._stop.set)
+            self._loop.call_soon_threadsafe(self._wake.set)
         self._thread.join(timeout=5)
 
     def steady_seconds(self) -> float:
@@ -74,7 +74,7 @@ class Heartbeat:
         store = LeaseStore(database)
         lease: Lease | None = None
         self._loop = asyncio.get_running_loop()
-        while not (self._told_to_stop or self._stop.is_set()):
+        while not self._told_to_stop:
             try:
                 lease = await self._beat(store, lease)
                 pause = self._settings.heartbeat_seconds
@@ -85,7 +85,7 @@ class Heartbeat:
                 log.exception("heartbeat_failed")
                 self._missed(error)
                 pause = AFTER_ERROR_SECONDS
-            await pause_until(self._stop, pause)
+            await pause_until(self._wake, pause)
         await self._end(store, lease)
         await database.close()
 

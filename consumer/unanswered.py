@@ -29,7 +29,8 @@ class UnansweredClaims:
 
     async def look(self, lease: Lease, known: Callable[[], Collection[str]]) -> None:
         """Hand back those that are claimed under `lease` all the same, unless their ids are `known`: the worker has found them again."""
-        if unknown := {job_id: entry for job_id, entry in self._asked.items() if job_id not in known()}:
+        found = known()
+        if unknown := {job_id: entry for job_id, entry in self._asked.items() if job_id not in found}:
             released = await self._triage.release(unknown, lease.id, known)
             now = time.monotonic()
             for job_id in unknown.keys() & self._asked.keys():  # the lease may have been lost meanwhile
