@@ -1,5 +1,6 @@
 """What people and dashboards ask, in the words of the API."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from urllib.parse import quote
@@ -43,6 +44,10 @@ def known(stack: Stack) -> dict[str, Call]:
     middle, deep = (encode(_id_aged(stack, share)) for share in (0.5, 0.99))
     since, until = (quote((datetime.now(UTC) - timedelta(seconds=SPAN_SECONDS * share)).isoformat()) for share in (0.51, 0.5))
     old = {status: _oldest(stack, status) for status in ("COMPLETED", "FAILED", "PENDING")}
+    return _lists(middle, deep, since, until) | _single(old) | _overviews() | _letters(middle, deep, until)
+
+
+def _lists(middle: str, deep: str, since: str, until: str) -> dict[str, Call]:
     return {
         "GET /jobs": _get("/jobs"),
         "limit=1000": _list("limit=1000"),
@@ -73,11 +78,21 @@ def known(stack: Stack) -> dict[str, Call]:
         "tag, rare": _list("tag=rare"),
         "q, frequent": _list("q=example.com"),
         "q, in none": _list("q=nowhere"),
+    }
+
+
+def _single(old: Mapping[str, str]) -> dict[str, Call]:
+    return {
         "GET /jobs/{id}, old": _get(f"/jobs/{old['COMPLETED']}"),
         "/status": _get(f"/jobs/{old['FAILED']}/status"),
         "/attempts": _get(f"/jobs/{old['FAILED']}/attempts"),
         "/why, finished": _get(f"/jobs/{old['COMPLETED']}/why"),
         "/why, waiting": _get(f"/jobs/{old['PENDING']}/why"),
+    }
+
+
+def _overviews() -> dict[str, Call]:
+    return {
         "GET /jobs/stats": _get("/jobs/stats"),
         "GET /queues": _get("/queues"),
         "GET /workers": _get("/workers"),
@@ -85,6 +100,11 @@ def known(stack: Stack) -> dict[str, Call]:
         "GET /schedules": _get("/schedules"),
         "GET /metrics": _get("/metrics"),
         "GET /readyz": _get("/readyz"),
+    }
+
+
+def _letters(middle: str, deep: str, until: str) -> dict[str, Call]:
+    return {
         "GET /jobs/dead": _get("/jobs/dead"),
         "dead, limit=1000": _get("/jobs/dead?limit=1000"),
         "dead, cursor in the middle": _get(f"/jobs/dead?cursor={middle}"),

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from loadtest.http1 import Target
 from loadtest.load.payloads import is_type, mixed, payloads
@@ -58,50 +59,47 @@ def parse(argv: Sequence[str], environment: Mapping[str, str] = os.environ) -> O
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m loadtest", description=DESCRIPTION, epilog=EPILOG)
-    where = parser.add_argument_group("where")
-    where.add_argument(
-        "url", nargs="?", help="base URL of the API (MILLSTREAM_URL; default http://127.0.0.1:3000, or the port of MILLSTREAM_PORT)"
-    )
-    where.add_argument("--api-key", metavar="KEY", help="where keys are needed (MILLSTREAM_API_KEY)")
-    load = parser.add_argument_group("how much")
-    load.add_argument(
-        "--connections",
-        "--concurrency",
-        type=_whole(MOST_CONNECTIONS),
-        metavar="N",
-        help="jobs in flight in a closed loop, N / BULK connections (default 1000); with --rate: so many connections at most",
-    )
-    load.add_argument("--rate", type=_positive, metavar="R", help="open loop: R jobs a second, whether or not earlier ones were answered")
-    load.add_argument("--duration", "--seconds", type=_positive, metavar="SECONDS", help="send for so long (default 10, or until --count)")
-    load.add_argument("--count", type=_whole(10**9), metavar="JOBS", help="send so many jobs")
-    load.add_argument("--bulk", type=_whole(MOST_BULK), default=1, metavar="B", help="B jobs a request, by POST /jobs/bulk")
-    load.add_argument("--no-keep-alive", action="store_true", help="a connection of its own for each request")
-    load.add_argument("--timeout", type=_positive, default=30.0, metavar="SECONDS", help="give up on an answer after so long (default 30)")
-    jobs = parser.add_argument_group("which jobs")
-    what = jobs.add_mutually_exclusive_group()
+    for title, add in {"where": _add_target, "how much": _add_load, "which jobs": _add_jobs, "afterwards": _add_afterwards}.items():
+        add(parser.add_argument_group(title))
+    return parser
+
+
+def _add_target(group: Any) -> None:
+    url = "base URL of the API (MILLSTREAM_URL; default http://127.0.0.1:3000, or the port of MILLSTREAM_PORT)"
+    group.add_argument("url", nargs="?", help=url)
+    group.add_argument("--api-key", metavar="KEY", help="where keys are needed (MILLSTREAM_API_KEY)")
+
+
+def _add_load(group: Any) -> None:
+    jobs = "jobs in flight in a closed loop, N / BULK connections (default 1000); with --rate: so many connections at most"
+    group.add_argument("--connections", "--concurrency", type=_whole(MOST_CONNECTIONS), metavar="N", help=jobs)
+    group.add_argument("--rate", type=_positive, metavar="R", help="open loop: R jobs a second, whether or not earlier ones were answered")
+    group.add_argument("--duration", "--seconds", type=_positive, metavar="SECONDS", help="send for so long (default 10, or until --count)")
+    group.add_argument("--count", type=_whole(10**9), metavar="JOBS", help="send so many jobs")
+    group.add_argument("--bulk", type=_whole(MOST_BULK), default=1, metavar="B", help="B jobs a request, by POST /jobs/bulk")
+    group.add_argument("--no-keep-alive", action="store_true", help="a connection of its own for each request")
+    group.add_argument("--timeout", type=_positive, default=30.0, metavar="SECONDS", help="give up on an answer after so long (default 30)")
+
+
+def _add_jobs(group: Any) -> None:
+    what = group.add_mutually_exclusive_group()
     what.add_argument("--type", metavar="TYPE", help=f"type of the jobs (default {NOOP}, which exists where MILLSTREAM_TEST_TYPES=1)")
     what.add_argument("--mix", type=_mixed, metavar="TYPE=W,...", help='several types by weight, such as "test.noop=8,csv.generate=2"')
-    jobs.add_argument(
-        "--payload", action="append", default=[], metavar="[TYPE=]JSON", help="payload of the jobs (of that type); default {}"
-    )
-    jobs.add_argument(
-        "--payload-bytes",
-        type=_whole(MOST_PAYLOAD_BYTES),
-        metavar="N",
-        help='pad payloads to N bytes with a field "padding" of text that does not compress',
-    )
-    jobs.add_argument("--queue", default="", metavar="NAME")
-    jobs.add_argument("--priority", default="", choices=("high", "normal", "low"))
-    after = parser.add_argument_group("afterwards")
-    after.add_argument("--no-wait", action="store_true", help="do not wait for the jobs and do not check them")
-    after.add_argument(
-        "--wait-seconds", type=_positive, default=300.0, metavar="SECONDS", help="wait so long for the jobs to end (default 300)"
-    )
-    after.add_argument(
-        "--json", nargs="?", const="-", default="", metavar="FILE", help="write the result as JSON; - or nothing: to standard output"
-    )
-    after.add_argument("--report", type=Path, metavar="FILE.html", help="write a report with charts that opens offline")
-    return parser
+    payload = "payload of the jobs (of that type); default {}"
+    group.add_argument("--payload", action="append", default=[], metavar="[TYPE=]JSON", help=payload)
+    padded = 'pad payloads to N bytes with a field "padding" of text that does not compress'
+    group.add_argument("--payload-bytes", type=_whole(MOST_PAYLOAD_BYTES), metavar="N", help=padded)
+    group.add_argument("--queue", default="", metavar="NAME")
+    group.add_argument("--priority", default="", choices=("high", "normal", "low"))
+
+
+def _add_afterwards(group: Any) -> None:
+    group.add_argument("--no-wait", action="store_true", help="do not wait for the jobs and do not check them")
+    wait = "wait so long for the jobs to end (default 300)"
+    group.add_argument("--wait-seconds", type=_positive, default=300.0, metavar="SECONDS", help=wait)
+    to = "write the result as JSON; - or nothing: to standard output"
+    group.add_argument("--json", nargs="?", const="-", default="", metavar="FILE", help=to)
+    group.add_argument("--report", type=Path, metavar="FILE.html", help="write a report with charts that opens offline")
 
 
 def _options(told: argparse.Namespace, environment: Mapping[str, str], argv: Sequence[str]) -> Options:
