@@ -13,7 +13,7 @@ import pytest
 
 from chaos.faults import FAULTS, MissedError
 from chaos.faults import redis as redis_faults
-from chaos.servers import Servers
+from chaos.servers import Servers, until
 from shared.broker import Broker
 from shared.database import Database
 from shared.errors import UnavailableError
@@ -42,6 +42,9 @@ async def world(servers: Servers) -> AsyncIterator[Any]:
     yield SimpleNamespace(broker=broker, database=database, settings=settings, servers=servers)
     await broker.close()
     await database.close()
+
+
+REFUSED_BY = {"redis.memory": "maxmemory", "redis.disk": "MISCONF"}
 
 
 @asynccontextmanager
@@ -90,8 +93,31 @@ async def test_something_was_there(world: Any, name: str) -> None:
     await world.broker.command("XADD", keys.dlq, "*", "a", "b")
     other = Broker(world.servers.valkey.url, keys, "other")
     await other.ping()
+    before = await _there(world, name, other)
     await strike(world, name)
+    now = await _there(world, name, other)
     await other.close()
+    assert now != before
+    if name != "redis.clients":
+        assert now < before
+
+
+async def _there(world: Any, name: str, other: Broker) -> int:
+    """How much there is of what this fault takes away; of a connection its number."""
+    command, keys = world.broker.command, world.broker.keys
+    streams = [keys.stream(priority) for priority in ("low", "normal", "high")]
+    match name:
+        case "redis.zset":
+            return int(await command("ZCARD", keys.delayed))
+        case "redis.stream":
+            return int(await command("EXISTS", *streams, keys.dlq))
+        case "redis.group":
+            return sum([len(await command("XINFO", "GROUPS", stream)) for stream in streams])
+        case "redis.entries":
+            return int(await command("XLEN", streams[1]))
+        case "redis.note":
+            return int(await command("EXISTS", keys.clock))
+    return int(await other.command("CLIENT", "ID"))
 
 
 async def test_backends_were_ended(world: Any) -> None:
@@ -116,11 +142,32 @@ async def test_no_write_came(world: Any, name: str, monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("name", ["redis.memory", "redis.disk"])
 async def test_a_write_was_refused(world: Any, name: str) -> None:
-    """By its own word."""
+    """By the server's own word, and by ours."""
     if name == "redis.disk" and not world.servers.disks["valkey"].own:
         pytest.skip("wants the right to mount a small disk")
-    async with again(lambda: world.broker.command("SET", "a", "b" * 1000)):
+    refused: list[str] = []
+
+    async def write() -> None:
+        try:
+            await world.broker.command("SET", "a", "b" * 1000)
+        except UnavailableError as error:
+            refused.append(str(error))
+            raise
+
+    async def told() -> bool:
+        return any(REFUSED_BY[name] in words for words in refused)
+
+    async with again(write):
         await strike(world, name)
+        await until(told, 10, "we have been told")  # the server counts before it answers
+
+    async def taken() -> bool:
+        with suppress(UnavailableError):
+            await world.broker.command("SET", "a", "b")
+            return True
+        return False
+
+    await until(taken, 10, "a write is taken again")
 
 
 async def test_postgres_refuses_when_its_disk_is_full(world: Any) -> None:
