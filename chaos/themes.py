@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from chaos.faults import FAULTS
+from chaos.injector import PAUSE_SECONDS
 
 MINUTES = [name for name in FAULTS if name.endswith("freeze.long")]
 THEMES: Mapping[str, Sequence[str]] = {
@@ -18,7 +19,7 @@ THEMES: Mapping[str, Sequence[str]] = {
     "a minute": MINUTES,
     "alone": [name for name in FAULTS if name not in MINUTES],  # one after the other: what each costs when nothing else is broken
 }
-HANDS: Mapping[str, int] = {"crashes": 1, "alone": 1, "freezes": 4, "a minute": 3}  # freezes take long
+HANDS: Mapping[str, int] = {"crashes": 1, "alone": 1, "freezes": 4, "a minute": 3, "upgrade": 3}  # freezes and restarts take long
 # Seconds between two faults. A poison job takes three workers with it: more of them than that would be a test of restarts alone.
 PAUSES: Mapping[str, tuple[float, float]] = {"handlers": (1.0, 4.0), "crashes": (20.0, 25.0), "alone": (11.0, 12.0)}
 # In which faults begin: two rounds of a minute; a segment of single faults is one round of as many as there is time for.
@@ -39,6 +40,16 @@ def theme_for(kind: str) -> str:
     return max(USUAL[:-1], key=lambda theme: sum(FAULTS[name].kind == kind for name in THEMES[theme]) / len(THEMES[theme]))
 
 
-def hands_for(themes: Sequence[str]) -> int:
-    """How many faults there are at a time, at most: of some servers there is but one at a time, so several themes need more hands."""
-    return HANDS.get(themes[0], 2) if len(themes) == 1 else max(len(themes) + 1, 2)
+def hands_for(themes: Sequence[str], processes: int) -> int:
+    """How many faults there are at a time, at most: of some servers there is but one at a time, so several themes need more hands.
+
+    A kill or a freeze has its process for itself, and half of them are left to work.
+    """
+    if len(themes) == 1:
+        return max(2, processes // 2) if themes[0] == "kills" else HANDS.get(themes[0], 2)
+    return max(2 * len(themes), processes // 2)
+
+
+def pause_for(themes: Sequence[str]) -> tuple[float, float]:
+    """Seconds between two faults of a hand; among those of other themes none comes so often that it wants a pause of its own."""
+    return PAUSES.get(themes[0], PAUSE_SECONDS) if len(themes) == 1 else PAUSE_SECONDS

@@ -72,6 +72,11 @@ class Shape:
     split: bool = False
     mistake: str = ""  # of chaos.mutants.mistakes
 
+    @property
+    def processes(self) -> int:
+        """All of them."""
+        return self.producers + self.consumers + (len(SERVICES) if self.split else 0)
+
 
 class World:
     """Everything that a run has. Use `standing` to build it."""

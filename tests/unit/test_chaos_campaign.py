@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from chaos.campaign import AIM, AIMS, JOBS, NUMBERS, Tally, begun, plans
+from chaos.campaign import AIM, AIMS, CASES, JOBS, NUMBERS, Tally, begun, plans
 from chaos.checks import INVARIANTS, Finding
 from chaos.faults import AIMS as AIMS_OF_FAULTS
 from chaos.faults import FAULTS
@@ -19,7 +19,7 @@ from chaos.themes import KINDS, ROUND, THEMES, USUAL, theme_for
 def reached() -> Figures:
     """All that a campaign aims at."""
     injected = {kind: AIMS.get(kind, AIM) for kind in KINDS}
-    return Figures(accepted=JOBS, injected=injected, judged={known.name: 1 for known in INVARIANTS})
+    return Figures(accepted=JOBS, injected=injected, judged={known.name: CASES for known in INVARIANTS})
 
 
 def test_what_is_kept_comes_back(tmp_path: Path) -> None:
@@ -61,20 +61,29 @@ def test_what_is_lacking_most_comes_first() -> None:
     assert 0.7 < themes.count("network") / len(themes) < 0.95
 
 
-def test_a_campaign_breaks_three_things_at_a_time() -> None:
-    """The three that are lacking most, with a hand for each and one more."""
+def test_a_campaign_breaks_four_things_at_a_time() -> None:
+    """The four that are lacking most, with two hands for each."""
     figures = reached()
-    figures.injected |= {"network": 10, "Redis": 20, "SIGKILL": 40, "Postgres": 299}
-    plans_made = [next(plans(parse(["--campaign", "--seed", "1"]), Tally(1, segments, figures))) for segments in range(20)]
-    [plan, *_] = [plan for plan in plans_made if plan.theme == "kills + network + redis"]
-    assert set(plan.faults) == {*THEMES["kills"], *THEMES["network"], *THEMES["redis"]}
-    assert (plan.hands, plan.pause) == (4, PAUSE_SECONDS)
+    figures.injected |= {"network": 10, "Redis": 20, "SIGKILL": 40, "handler": 30, "Postgres": 299}
+    words = ["--campaign", "--seed", "1", "--consumers", "4"]
+    plans_made = [next(plans(parse(words), Tally(1, segments, figures))) for segments in range(20)]
+    [plan, *_] = [plan for plan in plans_made if plan.theme == "kills + network + redis + handlers" and not plan.shape.split]
+    assert set(plan.faults) == {*THEMES["kills"], *THEMES["network"], *THEMES["redis"], *THEMES["handlers"]}
+    assert (plan.hands, plan.pause) == (8, PAUSE_SECONDS)
+
+
+@pytest.mark.parametrize(("words", "hands"), [(["kills"], 5), (["redis"], 2), (["freezes"], 4), (["alone"], 1)])
+def test_kills_have_half_of_the_processes(words: list[str], hands: int) -> None:
+    """At most; the other half works. What breaks servers needs no more hands for more processes."""
+    plan = next(plans(parse(["--themes", *words, "--seed", "3", "--consumers", "8"]), Tally(3)))
+    assert not plan.shape.split
+    assert plan.hands == hands
 
 
 def test_a_campaign_that_lacks_a_case_only_goes_round_the_themes() -> None:
     """Which of them will bring it is not known."""
     figures = reached()
-    figures.judged["11: Redis away: submissions go on"] = 0
+    figures.judged["11: Redis away: submissions go on"] = CASES - 1
     themes = {next(plans(parse(["--campaign", "--seed", "1"]), Tally(1, segments, figures))).theme for segments in range(len(USUAL))}
     assert themes == {*USUAL}
 
