@@ -40,9 +40,11 @@ class Tally:
     missed: dict[str, str] = field(default_factory=dict)
     seconds: float = 0.0
     theirs: list[str] = field(default_factory=list)  # types of the user's own jobs, submitted instead of ours
+    at_a_time: int = 1  # faults, at most, in any segment
 
-    def add(self, outcome: Outcome, seconds: float) -> None:
+    def add(self, plan: Plan, outcome: Outcome, seconds: float) -> None:
         """Add a segment."""
+        self.at_a_time = max(self.at_a_time, plan.hands)
         self.figures.add(outcome.figures)
         self.findings += [(self.segments, finding) for finding in outcome.findings]
         self.missed |= outcome.missed
@@ -70,7 +72,7 @@ async def run(options: Options, tally: Tally, folder: Path, say: Say, after: Cal
             place = options.output / f"segment-{tally.segments:04}"
             outcome = await run_segment(servers, plan, place)
             number = tally.segments
-            tally.add(outcome, time.monotonic() - began)
+            tally.add(plan, outcome, time.monotonic() - began)
             after(number, plan, outcome)
             say(_line(number, plan, outcome))
             if options.resume:

@@ -96,13 +96,15 @@ def verdict(tally: Tally) -> str:
 
 
 def _sentences(tally: Tally) -> Iterator[str]:
-    """What did not strike, what could not be judged, the verdict and the findings."""
+    """What did not strike, what could not be judged, of what the recoveries are, the verdict and the findings."""
     for name, why in sorted(tally.missed.items()):
         if name not in tally.figures.by_fault:
             yield f"- {name}: never struck: {why}"
     if tally.theirs:
         yield f"- of {', '.join(tally.theirs)} these parts of invariants were not judged:"
         yield from (f"  - {number}: {part}" for number, part in OURS_ALONE.items())
+    if tally.at_a_time > 1:
+        yield f"- up to {tally.at_a_time} faults at a time: their recoveries are not of one fault; `--themes alone` measures each by itself"
     yield f"- {verdict(tally)}"
     for number, finding in tally.findings:
         yield f"  - segment {number}, invariant {finding.number} ({finding.sentence}): {finding.what}"

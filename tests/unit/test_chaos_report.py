@@ -1,6 +1,7 @@
 """What a chaos run says in the end, with which code it ends, and that it says so however it ended."""
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from chaos.world import Shape
 LOST = Finding(1, "nothing is lost", "the service did not come back within 60 s: all processes run again")
 PLAN = Plan(seed=1, theme="kills", faults=(), seconds=1.0, rate=1.0, shape=Shape())
 STRUCK = {"consumer.kill": 2}
+OUTCOME = Outcome([], Figures(accepted=5, by_fault=STRUCK), {}, History())
 
 
 def ended(
@@ -31,7 +33,7 @@ def ended(
 
     async def run(_options: object, tally: Tally, _folder: object, _say: object, after: Any) -> None:
         outcome = Outcome(findings, Figures(accepted=5, by_fault=by_fault), {"redis.disk": "no disk"}, History())
-        tally.add(outcome, 1.0)
+        tally.add(PLAN, outcome, 1.0)
         after(0, PLAN, outcome)
         await asyncio.sleep(0)
         if error:
@@ -93,6 +95,16 @@ def test_the_seed_is_that_of_the_campaign(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setattr(campaign, "run", run)
     command.main(["--resume", str(file), "--output", str(tmp_path)])
     assert capsys.readouterr().out.startswith("seed 2105\n")
+
+
+def test_the_recoveries_of_several_faults_at_a_time_are_named_as_such() -> None:
+    """As soon as one segment had them."""
+    tally = Tally(1)
+    tally.add(replace(PLAN, hands=1), OUTCOME, 1.0)
+    assert "not of one fault" not in markdown(tally)
+    tally.add(replace(PLAN, hands=4), OUTCOME, 1.0)
+    tally.add(replace(PLAN, hands=1), OUTCOME, 1.0)
+    assert "up to 4 faults at a time: their recoveries are not of one fault" in markdown(tally)
 
 
 def test_what_is_not_judged_of_the_users_jobs_is_said() -> None:
