@@ -19,18 +19,23 @@ from chaos.segment import Outcome, Plan
 from chaos.timeline import page, section
 from shared.errors import ConfigError, EmbeddedUnavailableError
 
-OK, BROKEN, UNAVAILABLE, FAILED, STOPPED = 0, 1, 69, 70, 130
+OK, BROKEN, SENSELESS, UNAVAILABLE, FAILED, STOPPED = 0, 1, 2, 69, 70, 130
 MOST_SECTIONS = 20  # of the timeline: the last segments
 
 
 def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
     """Run; 0 when every invariant held, 1 when not, 69 when the service does not come up or no fault strikes.
 
-    70 when the suite itself fails, 130 when it was told to end before. The report is of the segments that came to their end.
+    2 when the file to go on with is none, 70 when the suite itself fails, 130 when it was told to end before. The report is of the
+    segments that came to their end.
     """
     options = parse(words)
     sections: list[str] = []
-    tally = campaign.begun(options)
+    try:
+        tally = campaign.begun(options)
+    except ConfigError as error:
+        print(f"chaos: {error}", file=sys.stderr)
+        return SENSELESS
     print(f"seed {tally.seed}", flush=True)
 
     def after(number: int, plan: Plan, outcome: Outcome) -> None:

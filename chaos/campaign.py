@@ -16,6 +16,7 @@ from chaos.segment import Outcome, Plan, run_segment
 from chaos.servers import Servers
 from chaos.themes import KINDS, LEAST_SECONDS, USUAL, faults_of, hands_for, pause_for, theme_for
 from chaos.world import Shape
+from shared.errors import ConfigError
 
 AIM = 300
 AIMS = {"SIGKILL": 3000}
@@ -76,17 +77,27 @@ async def run(options: Options, tally: Tally, folder: Path, say: Say, after: Cal
             after(number, plan, outcome)
             say(_line(number, plan, outcome))
             if options.resume:
-                options.resume.write_bytes(tally.to_json())
+                _keep(options.resume, tally)
             if time.monotonic() > until:
                 break
     finally:
         servers.stop()
 
 
+def _keep(file: Path, tally: Tally) -> None:
+    """Whatever ends us in this moment: the old one is there, or the new one."""
+    new = file.with_name(f"{file.name}.new")
+    new.write_bytes(tally.to_json())
+    new.replace(file)
+
+
 def begun(options: Options) -> Tally:
-    """Return what has been done before, as the file to go on with says."""
+    """Return what has been done before, as the file to go on with says. Raises ConfigError when that is none of ours."""
     file = options.resume
-    tally = Tally.from_json(file.read_bytes()) if file and file.exists() else Tally(options.seed)
+    try:
+        tally = Tally.from_json(file.read_bytes()) if file and file.exists() else Tally(options.seed)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ConfigError([f"{file} is not the state of a campaign ({error}): name another file, or one that is not there yet"]) from None
     tally.theirs = sorted({*tally.theirs, *options.theirs})
     return tally
 

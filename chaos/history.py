@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 CALM_SECONDS = 3.0
 EVERYONE = -1  # a victim: any worker may lose its lease by this
+FREEZE = "SIGSTOP"
 
 
 class Row(NamedTuple):
@@ -68,6 +69,7 @@ class Moved(NamedTuple):
     lease: str | None
     next_lease: str | None
     digest: str | None = None  # of the result after it
+    due: float | None = None  # when it may run, after it
 
 
 @dataclass
@@ -120,6 +122,10 @@ class Strike:
     aim: str = ""
     missed: str = ""  # why it does not count: it had no effect, or ended before its time
 
+    def hits(self, pid: int) -> bool:
+        """Whether that worker may lose its lease by it."""
+        return pid in self.victims or EVERYONE in self.victims
+
     def covers(self, since: float, until: float, margin: float = 0.0) -> bool:
         """Whether it was under way in some part of this time."""
         return self.began <= until and since <= (self.healed or until) + margin
@@ -141,6 +147,8 @@ class History:
     heartbeat_seconds: float = 3.0
     births: dict[int, tuple[float, str]] = field(default_factory=dict)  # pid -> when, part
     deaths: dict[int, tuple[float, int]] = field(default_factory=dict)  # pid -> when, exit code
+    killed: set[int] = field(default_factory=set)  # pids of those that died by a signal of ours
+    misdeeds: dict[tuple[str, int], tuple[float, str]] = field(default_factory=dict)  # (job, attempt) -> when its handler did what
     told: dict[int, float] = field(default_factory=dict)  # pid -> when it was told to end
     hung: list[tuple[float, str, float]] = field(default_factory=list)  # when a drain was given up, of whom, after how many seconds
     cancels: set[str] = field(default_factory=set)  # jobs whose end was asked for
@@ -152,12 +160,14 @@ class History:
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by job
     ticks: list[tuple[str, float, str]] = field(default_factory=list)  # schedule, tick, job
     groups: list[tuple[float, set[str]]] = field(default_factory=list)  # who was in the consumer groups from then on
-    letters_twice: Sequence[tuple[str, float]] = ()  # jobs with two letters of one death when all was healed, and when the last came
+    letters: list[tuple[float, str, bool]] = field(default_factory=list)  # when seen, of which job, whether there was one of that death
     scheduled: float | None = None  # when there was a schedule
     whole: float | None = None  # when all was healed
     calm: tuple[float, float] | None = None  # when there was load and nothing had been broken for long
     stranded: list[str] = field(default_factory=list)  # what did not come back after the healing
-    left: Mapping[str, Any] = field(default_factory=dict)  # what was found at rest that should not be there
+    left: Mapping[str, Sequence[str]] = field(
+        default_factory=dict
+    )  # what was at rest that should not be there: jobs, entries, ghosts, books
     logged: Sequence[str] = ()  # lines that no process should write
 
     def troubled(self, since: float, until: float) -> bool:
@@ -167,16 +177,17 @@ class History:
         return deaths or any(strike.covers(since, until, margin) for strike in self.strikes)
 
     def cut_off(self, pid: int, since: float, until: float) -> float:
-        """For how many seconds of this time that process could not tell PostgreSQL that it lives.
+        """For how many seconds of this time, on end, that process could not tell PostgreSQL that it lives.
 
         A beat that is under way when a connection breaks is given up after `heartbeat_seconds`; whoever was frozen goes on at once.
+        Between two outages that are less than that apart no beat may have come through.
         """
         spans = []
         for strike in self.strikes:
-            if pid in strike.victims or EVERYONE in strike.victims:
-                late = 0.0 if pid in strike.victims else self.heartbeat_seconds
+            if strike.hits(pid):
+                late = 0.0 if strike.kind == FREEZE else self.heartbeat_seconds
                 spans.append((max(strike.began, since), min((strike.healed or until) + late, until)))
-        return _length(spans)
+        return _longest(spans, self.heartbeat_seconds)
 
     def woke_to_begin(self, run: Run) -> bool:
         """Whether its worker was frozen after the last look at its lease and before the first step of the handler."""
@@ -196,13 +207,15 @@ class History:
         return {job for request in self.requests for job in request.ids}
 
 
-def _length(spans: Iterable[tuple[float, float]]) -> float:
-    """How long these are together; what several of them cover counts once."""
-    total, reached = 0.0, float("-inf")
+def _longest(spans: Iterable[tuple[float, float]], gap: float) -> float:
+    """How long the longest stretch is that they cover; less than `gap` between two of them does not end it."""
+    longest, since, reached = 0.0, 0.0, float("-inf")
     for begin, end in sorted(spans):
-        total += max(end - max(begin, reached), 0.0)
+        if begin - reached >= gap:
+            since = begin
         reached = max(reached, end)
-    return total
+        longest = max(longest, reached - since)
+    return longest
 
 
 def pid_of(worker: str | None) -> int:

@@ -56,7 +56,7 @@ class Injector:
     async def _inject(self, fault: Fault) -> None:
         number, began, struck = next(self._numbers), time.time(), False
         try:
-            async with fault.deed(self.world, self.dice) as hit:
+            async with fault.deed(self.world, Random(self.dice.random())) as hit:
                 self.world.journal.note(
                     "struck",
                     i=number,

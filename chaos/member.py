@@ -29,6 +29,7 @@ class Member:
         self._log = log
         self._process: Process | None = None
         self.wanted = False  # whoever keeps the members alive starts it again
+        self.killed: set[int] = set()  # the lives that we ended by SIGKILL, or told to end themselves by it at a named point
 
     @property
     def pid(self) -> int:
@@ -55,6 +56,7 @@ class Member:
     def kill(self) -> None:
         """SIGKILL."""
         if self._process:
+            self.killed.add(self.pid)
             self._process.kill()
 
     def signal(self, number: signal.Signals) -> None:
@@ -86,6 +88,7 @@ class Member:
         process = self._process
         if await self.ended(seconds) or process is None:
             return True
+        self.killed.add(process.pid or 0)
         process.kill()
         return False
 

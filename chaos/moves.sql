@@ -10,20 +10,22 @@ CREATE TABLE chaos_moves (
     after     integer,
     lease     uuid,                                        -- that held it before
     next_lease uuid,
-    digest    text                                         -- of the result after it
+    digest    text,                                        -- of the result after it
+    due       timestamptz                                  -- run_at after it
 );
 
 CREATE FUNCTION chaos_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO chaos_moves (job, went_to, after, next_lease, digest) SELECT id, status, attempts, lease_id, md5(result::text) FROM new_jobs;
+    INSERT INTO chaos_moves (job, went_to, after, next_lease, digest, due)
+    SELECT id, status, attempts, lease_id, md5(result::text), run_at FROM new_jobs;
     RETURN NULL;
 END $$;
 
 CREATE FUNCTION chaos_updated() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO chaos_moves (job, came_from, went_to, before, after, lease, next_lease, digest)
+    INSERT INTO chaos_moves (job, came_from, went_to, before, after, lease, next_lease, digest, due)
     SELECT new_jobs.id, old_jobs.status, new_jobs.status, old_jobs.attempts, new_jobs.attempts, old_jobs.lease_id, new_jobs.lease_id,
-           md5(new_jobs.result::text)
+           md5(new_jobs.result::text), new_jobs.run_at
     FROM old_jobs JOIN new_jobs USING (id);
     RETURN NULL;
 END $$;

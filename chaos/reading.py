@@ -21,7 +21,8 @@ SELECT job_id::text, attempt, worker, extract(epoch FROM started_at)::float8, ex
 FROM attempts ORDER BY job_id, attempt
 """
 MOVES = """
-SELECT job::text, extract(epoch FROM at)::float8, came_from::text, went_to::text, before, after, lease::text, next_lease::text, digest
+SELECT job::text, extract(epoch FROM at)::float8, came_from::text, went_to::text, before, after, lease::text, next_lease::text, digest,
+       extract(epoch FROM due)::float8
 FROM chaos_moves ORDER BY seq
 """
 LIMITS = "SELECT id::text, timeout_seconds::float8 FROM jobs WHERE timeout_seconds IS NOT NULL"
@@ -71,10 +72,13 @@ def _read_rest(history: History, event: dict[str, Any]) -> None:
             history.births[event["pid"]] = (event["t"], event["part"])
         case "died":
             history.deaths[event["pid"]] = (event["t"], event["code"])
+            history.killed |= {event["pid"]} if event["by_us"] else set()
         case "stranded":
             history.stranded.append(event["what"])
         case "group":
             history.groups.append((event["t"], set(event["members"])))
+        case "letter":
+            history.letters.append((event["t"], event["job"], event["twice"]))
         case "told":
             history.told[event["pid"]] = event["t"]
         case "hung":
@@ -90,7 +94,6 @@ def _read_phase(history: History, event: dict[str, Any]) -> None:
             history.scheduled = event["t"]
         case "whole":
             history.whole = event["t"]
-            history.letters_twice = [(job, at) for job, at in event["letters_twice"]]
         case "calm":
             history.calm = (event["began"], event["t"])
 
@@ -118,10 +121,19 @@ def read_recording(history: History, file: Path) -> None:
                 found = open_runs.get((event["job"], event["n"], event["worker"]))
                 if found is not None:
                     found.ended, found.how = event["t"], event["how"]
-            case "settled":
-                history.settled.update(dict.fromkeys(event["jobs"], event["t"]))
-            case "effect":
-                history.effects[event["job"], event["n"]].add(event["token"])
+            case _:
+                _read_deed(history, event)
+
+
+def _read_deed(history: History, event: Mapping[str, Any]) -> None:
+    match event["e"]:
+        case "settled":
+            for job in event["jobs"]:
+                history.settled.setdefault(job, event["t"])  # who says so once more has done it again
+        case "misdeed":
+            history.misdeeds[event["job"], event["n"]] = (event["t"], event["what"])
+        case "effect":
+            history.effects[event["job"], event["n"]].add(event["token"])
 
 
 async def read_database(history: History, database: Database) -> None:

@@ -38,8 +38,8 @@ def markdown(tally: Tally) -> str:
     ]
     return "\n".join(
         [
-            "| jobs accepted | lost | runs | run again because a lease was lost | findings |\n|---|---|---|---|---|",
-            f"| {figures.accepted:,} | {figures.lost:,} | {figures.runs:,} | {figures.again:,} | {len(tally.findings)} |",
+            "| jobs accepted | lost | runs | run again because a lease was lost | leases lost | findings |\n|---|---|---|---|---|---|",
+            _cells(figures.accepted, figures.lost, figures.runs, figures.again, figures.allowed, len(tally.findings)),
             "",
             "| how they ended | jobs |\n|---|---|",
             *(f"| {end} | {count:,} |" for end, count in sorted(figures.ends.items())),
@@ -60,6 +60,10 @@ def markdown(tally: Tally) -> str:
             "",
         ]
     )
+
+
+def _cells(*numbers: int) -> str:
+    return f"| {' | '.join(f'{number:,}' for number in numbers)} |"
 
 
 def print_report(tally: Tally) -> None:
@@ -96,13 +100,17 @@ def verdict(tally: Tally) -> str:
 
 
 def _sentences(tally: Tally) -> Iterator[str]:
-    """What did not strike, what could not be judged, of what the recoveries are, the verdict and the findings."""
+    """What did not strike, what could not be judged, what ran again, of what the recoveries are, the verdict and the findings."""
+    figures = tally.figures
     for name, why in sorted(tally.missed.items()):
-        if name not in tally.figures.by_fault:
+        if name not in figures.by_fault:
             yield f"- {name}: never struck: {why}"
     if tally.theirs:
         yield f"- of {', '.join(tally.theirs)} these parts of invariants were not judged:"
         yield from (f"  - {number}: {part}" for number, part in OURS_ALONE.items())
+    if figures.again:
+        yield f"- run again: {', '.join(f'{kind} {count:,}' for kind, count in sorted(figures.again_by_type.items()))}; among them"
+        yield from (f"  - {job} ({kind}): {runs} runs" for job, kind, runs in figures.examples)
     if tally.at_a_time > 1:
         yield f"- up to {tally.at_a_time} faults at a time: their recoveries are not of one fault; `--themes alone` measures each by itself"
     yield f"- {verdict(tally)}"

@@ -19,19 +19,20 @@ from chaos.figures import Figures, figures_of
 from chaos.history import CALM_SECONDS, History
 from chaos.injector import PAUSE_SECONDS, Injector
 from chaos.journal import Journal, read
+from chaos.letters import LetterWatch
 from chaos.load import Load, chosen
 from chaos.reading import read_database, read_journal, read_recording
-from chaos.rest import ghosts_left, left_over, rest
+from chaos.rest import Left, ghosts_left, left_over, rest
 from chaos.servers import Servers, until
 from chaos.world import Shape, World, standing
 from shared.broker import REAPER
 from shared.errors import UnavailableError
-from shared.models import UNKNOWN_JOB
 
 TYPES_SECONDS = 10.0
 ASKED_SECONDS = 120.0  # so long the suite asks for what comes at once when nothing is broken
 PATIENCE_SECONDS = 120.0  # by then every job is over: leases end, retries come, a backlog is worked off
-SIGNS = ("Traceback", "service_failed", "request_failed", "heartbeat_failed")  # that something went wrong which nobody foresaw
+SIGNS = ('"service_failed"', '"request_failed"', '"heartbeat_failed"')  # that something went wrong which nobody foresaw
+TRACEBACK = "Traceback"  # the user's handlers may log theirs
 TICK = {"every": 1, "type": "chaos.work", "payload": {"n": 0, "schedule": "tick"}}
 WATCH_SECONDS = 0.5
 ECHO_SECONDS = 2.0  # of load: who wakes up last has to meet some
@@ -84,23 +85,23 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
             history.job_timeout = world.settings.job_timeout_seconds
             world.client.numbers = itertools.count(plan.first)
             await _try_jobs(world, plan)
-            missed, history.left = await _broken_and_healed(world, plan)
+            missed, left = await _broken_and_healed(world, plan)
             await world.stop_members()
-            history.left = dict(history.left) | await ghosts_left(world)
+            history.left = {**await ghosts_left(world), **left}
             await _end_of_recording(world)
             rows_read = await _rows_read(world, history)
-            history.logged = _unforeseen(world)
+            history.logged = _unforeseen(world, SIGNS if plan.handlers else (*SIGNS, TRACEBACK))
     read_journal(history, folder / "journal.jsonl")
     read_recording(history, folder / "recording.jsonl")
     findings, judged = judge(history if rows_read else History(stranded=history.stranded))
     return Outcome(findings, replace(figures_of(history), judged=judged), missed, history)
 
 
-async def _broken_and_healed(world: World, plan: Plan) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+async def _broken_and_healed(world: World, plan: Plan) -> tuple[Mapping[str, str], Left]:
     """Return the faults that did not strike, and why; and what was left at rest. A service that does not come back is written down."""
     missed: Mapping[str, str] = {}
     try:
-        async with _for_the_time_of(world.keep(), _watch_group(world)):
+        async with _for_the_time_of(world.keep(), _watch_group(world), LetterWatch(world.broker, world.journal).watch()):
             missed = await _strike(world, plan)
             await _heal(world, plan)
             if left := await rest(world, plan.patience):  # poison jobs go on killing until they are dead-lettered
@@ -116,7 +117,7 @@ async def _plight(world: World) -> list[str]:
     """The state in which it was left: who does not serve, and what is in the stores."""
     idle = [f"{member.name} does not serve: {member.last_line()}" for member in world.members if not await world.serves(member)]
     try:
-        return idle + [f"{name}: {value}" for name, value in (await left_over(world)).items()]
+        return idle + [sentence for sentences in (await left_over(world)).values() for sentence in sentences]
     except UnavailableError as error:
         return [*idle, str(error)]
 
@@ -178,7 +179,7 @@ async def _heal(world: World, plan: Plan) -> None:
     """Heal everything, and end the schedule. Raises StrandedError."""
     with or_else(StrandedError, "the service did not come back"):
         await world.heal(plan.patience)
-        world.journal.note("whole", letters_twice=await _letters_twice(world))
+        world.journal.note("whole")
         await until(lambda: _schedule_deleted(world), ASKED_SECONDS, "the schedule is gone")
 
 
@@ -205,18 +206,6 @@ async def _for_the_time_of(*deeds: Coroutine[Any, Any, None]) -> AsyncIterator[N
         if len(errors.exceptions) > 1:
             raise
         raise errors.exceptions[0] from None
-
-
-async def _letters_twice(world: World) -> list[tuple[str, float]]:
-    """Jobs of which there are two letters of one death, and when the last of them was added."""
-    seen: dict[tuple[str, int], float] = {}
-    twice = []
-    async for letter in world.broker.letters.all():
-        death, at = (letter.job_id, letter.attempts), int(letter.place.partition("-")[0]) / 1000
-        if death in seen and letter.reason != UNKNOWN_JOB:
-            twice.append((letter.job_id, at))
-        seen[death] = at
-    return twice
 
 
 async def _scheduled(world: World) -> bool:
@@ -257,5 +246,5 @@ async def _end_of_recording(world: World) -> None:
     await until(written, ASKED_SECONDS, MARK)
 
 
-def _unforeseen(world: World) -> list[str]:
-    return [f"{sign} in the log of {member.name}" for member in world.members for sign in SIGNS if member.says(sign)]
+def _unforeseen(world: World, signs: Sequence[str]) -> list[str]:
+    return [f"{sign} in the log of {member.name}" for member in world.members for sign in signs if member.says(sign)]

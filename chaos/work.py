@@ -15,18 +15,24 @@ from shared.jobs import Context, PermanentFailure, Snooze, job
 MEMORY_MB = 256  # that a handler in a child process may take
 MEAL_BYTES = 64 * 1024**2
 MEALS = 16
+HANGS_SECONDS = 3600.0
 
 Misdeed = Literal["", "raise", "give_up", "snooze", "hang", "block", "starve", "segfault", "exit", "overflow", "poison"]
 
 
 class Work(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`n` is the sender's number of it. The first `times` attempts end with the misdeed, the others after `seconds`."""
+    """`n` is the sender's number of it. It takes so many `seconds`; the first `times` attempts end with the misdeed then."""
 
     n: int
     seconds: float = 0.0
     times: int = 0
     misdeed: Misdeed = ""
     schedule: str = ""
+
+    @property
+    def quiet_seconds(self) -> float:
+        """Before anything happens; who blocks does so for all of its time."""
+        return 0.0 if self.misdeed == "block" else self.seconds
 
 
 class Done(msgspec.Struct, frozen=True):
@@ -51,11 +57,11 @@ def _misbehaves(ctx: Context, work: Work) -> bool:
 @job("chaos.work")
 async def work(ctx: Context, payload: Work) -> Done | str | msgspec.Raw:
     """Take the time without the processor."""
+    await asyncio.sleep(payload.quiet_seconds)
     if _misbehaves(ctx, payload):
         if payload.misdeed == "hang":
             await _hang()
         return _misdeed(payload)
-    await asyncio.sleep(payload.seconds)
     return _effect(ctx, payload)
 
 
@@ -72,10 +78,8 @@ def in_process(ctx: Context, payload: Work) -> Done | str | msgspec.Raw:
 
 
 def _blocking(ctx: Context, payload: Work) -> Done | str | msgspec.Raw:
-    if _misbehaves(ctx, payload):
-        return _misdeed(payload)
-    time.sleep(payload.seconds)
-    return _effect(ctx, payload)
+    time.sleep(payload.quiet_seconds)
+    return _misdeed(payload) if _misbehaves(ctx, payload) else _effect(ctx, payload)
 
 
 def _misdeed(payload: Work) -> str | msgspec.Raw:
@@ -90,8 +94,10 @@ def _misdeed(payload: Work) -> str | msgspec.Raw:
             raise PermanentFailure("given up, as asked")
         case "snooze":
             raise Snooze(0.5)
-        case "block" | "hang":
+        case "block":
             time.sleep(payload.seconds)
+        case "hang":
+            time.sleep(HANGS_SECONDS)
         case "starve":
             _starve()
     raise RuntimeError("failed, as asked")
@@ -108,7 +114,7 @@ async def _hang() -> None:
     """Never end, whoever asks."""
     while True:
         try:
-            await asyncio.sleep(3600)
+            await asyncio.sleep(HANGS_SECONDS)
         except asyncio.CancelledError:
             continue
 

@@ -59,7 +59,8 @@ OWN = (
     "MILLSTREAM_WEBHOOK_SECRET",
     SOCKET_VARIABLE,
 )
-RESERVED = (*OWN, "MILLSTREAM_PROBES", "MILLSTREAM_API_KEYS", "MILLSTREAM_LOG_FILE")  # for faults; our client has no key; logs are read
+READ = ("MILLSTREAM_LOG_FILE", "MILLSTREAM_LOG_FORMAT")  # logs are
+RESERVED = (*OWN, *READ, "MILLSTREAM_PROBES", "MILLSTREAM_API_KEYS")  # for faults; our client has no key
 ALLOW = "MILLSTREAM_OUTGOING_ALLOW"
 
 
@@ -89,7 +90,7 @@ class World:
         self.port = free_port()
         self.recording = folder / "recording.jsonl"
         self.members: list[Member] = []
-        self.wires: dict[tuple[str, str], Proxy] = {}
+        self.wires: dict[tuple[str, str], Proxy] = {}  # by name of the member and store
         self.hook_url = ""
         self.chosen = dict(settings)
         self.settings = Settings()
@@ -127,7 +128,7 @@ class World:
             self._held.discard(member.name)
 
     def group_of(self, part: str) -> str:
-        """Which of the proxies this part goes through."""
+        """The kind of processes that this part is counted with."""
         return part if part in GROUPS else "service"
 
     # Building
@@ -143,23 +144,24 @@ class World:
         await migrate(self.database)
         async with self.database.transaction() as transaction:
             await transaction.script((files("chaos") / "moves.sql").read_text(encoding="utf-8"))
-        self.hook_url = await stack.enter_async_context(receiving(self.journal, self.dice))
-        for group in GROUPS:
+        self.hook_url = await stack.enter_async_context(receiving(self.journal, Random(self.dice.random())))
+        plan = _members(shape)
+        for name in (name for name, _, _ in plan):
             for store, url in zip(STORES, (self.database_url, self.servers.valkey.url), strict=True):
-                wire = self.wires[group, store] = Proxy(url)
+                wire = self.wires[name, store] = Proxy(url)
                 await wire.start()
                 stack.push_async_callback(wire.stop)
-        self.settings = load(self._environment("consumer", handlers))
+        self.settings = load(self._environment(plan[0][0], handlers))
         self.broker = Broker(self.servers.valkey.url, Keys(self.settings.stream), self.settings.group)
         stack.push_async_callback(self.broker.close)
         await self.broker.command("FLUSHALL")
         await self._start_recorder(stack)
-        self._add_members(shape, handlers)
+        self._add_members(plan, shape.mistake, handlers)
         stack.callback(self.kill_all)
         for member in self.members:
             self.begin(member)
         await until(self._is_ready, READY_SECONDS, "the service is ready")
-        self.client = await stack.enter_async_context(Client(self.url, self.journal, self.dice))
+        self.client = await stack.enter_async_context(Client(self.url, self.journal, Random(self.dice.random())))
 
     async def _start_recorder(self, stack: AsyncExitStack) -> None:
         recorder = Process([sys.executable, "-m", "chaos.recorder", self._socket, self.recording])
@@ -177,28 +179,24 @@ class World:
             line.connect(str(self._socket))
             line.send(b'{"e":"mark"}')
 
-    def _add_members(self, shape: Shape, handlers: Sequence[str]) -> None:
-        roles = ["--only", "worker"] if shape.split else []
-        plan = [("producer", ["producer"])] * shape.producers + [("consumer", ["consumer", *roles])] * shape.consumers
-        plan += [(role, ["consumer", "--only", role]) for role in SERVICES if shape.split]
-        for number, (part, words) in enumerate(plan, 1):
-            name = f"{part}-{number}"
-            wrong = ["chaos.mutants.run", shape.mistake] if shape.mistake else []
-            environment = self._environment(part, handlers)
+    def _add_members(self, plan: Sequence[tuple[str, str, Sequence[str]]], mistake: str, handlers: Sequence[str]) -> None:
+        wrong = ["chaos.mutants.run", mistake] if mistake else []
+        for name, part, words in plan:
+            environment = self._environment(name, handlers)
             self.members.append(Member(name, part, [sys.executable, "-m", *wrong, *words], environment, self.folder / f"{name}.log"))
 
-    def _environment(self, part: str, handlers: Sequence[str]) -> dict[str, str]:
+    def _environment(self, name: str, handlers: Sequence[str]) -> dict[str, str]:
         given = {name: os.environ[name] for name in INHERITED if name in os.environ}
         defaults = DEFAULTS if handlers else DEFAULTS | OF_OUR_JOBS
         allowed = [self.hook_url.split("/")[2], self.chosen.get(ALLOW, "")]
-        own = self._own(self.group_of(part), handlers)
+        own = self._own(name, handlers)
         return given | defaults | self.chosen | own | {ALLOW: ",".join(filter(None, allowed))}
 
-    def _own(self, group: str, handlers: Sequence[str]) -> dict[str, str]:
+    def _own(self, name: str, handlers: Sequence[str]) -> dict[str, str]:
         """Return what nobody else has a say in: `OWN`."""
         return {
-            "DATABASE_URL": self.wires[group, "postgres"].url,
-            "REDIS_URL": self.wires[group, "redis"].url,
+            "DATABASE_URL": self.wires[name, "postgres"].url,
+            "REDIS_URL": self.wires[name, "redis"].url,
             "MILLSTREAM_HOST": "127.0.0.1",
             "MILLSTREAM_PORT": str(self.port),
             "MILLSTREAM_HANDLERS": ",".join(dict.fromkeys((*handlers, "chaos.work", "chaos.spy"))),
@@ -270,7 +268,8 @@ class World:
         if member.pid not in self.deaths and member.returncode is not None:
             self.deaths[member.pid] = member.returncode
             self.troubled_at = time.time()
-            self.journal.note("died", member=member.name, part=member.part, pid=member.pid, code=member.returncode)
+            by_us = member.pid in member.killed
+            self.journal.note("died", member=member.name, part=member.part, pid=member.pid, code=member.returncode, by_us=by_us)
 
     async def _restart(self, member: Member) -> None:
         await asyncio.sleep(self.dice.uniform(*RESTART_SECONDS))
@@ -293,6 +292,8 @@ class World:
     async def stop_members(self) -> None:
         """Let all processes end in order."""
         await asyncio.gather(*(self.drain(member, 10) for member in self.members))
+        for member in self.members:
+            self.note_death(member)
 
     async def drain(self, member: Member, more_seconds: float = 5) -> None:
         """Let it end in order; note it when that takes longer than its grace and so many seconds."""
@@ -306,6 +307,14 @@ class World:
         for member in self.members:
             member.wanted = False
             member.kill()
+
+
+def _members(shape: Shape) -> Sequence[tuple[str, str, Sequence[str]]]:
+    """Return (name, part, command line) of each."""
+    roles = ["--only", "worker"] if shape.split else []
+    parts = [("producer", ["producer"])] * shape.producers + [("consumer", ["consumer", *roles])] * shape.consumers
+    parts += [(role, ["consumer", "--only", role]) for role in SERVICES if shape.split]
+    return [(f"{part}-{number}", part, words) for number, (part, words) in enumerate(parts, 1)]
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from chaos.checks.invariant import HELD, invariant
-from chaos.history import CALM_SECONDS, EVERYONE, History, Moved, Row, Run, Strike, Tried
+from chaos.history import CALM_SECONDS, History, Moved, Row, Run, Strike, Tried
 from shared.lifecycle import TERMINAL, Status
 
 FORGETFUL = ("postgres.immediate", "postgres.kill", "postgres.backend.kill", "postgres.disk")  # claims of the last moment may be forgotten
@@ -19,7 +19,9 @@ GIVEN_UP = ("lost", "handed_back")  # outcomes of attempts whose handlers may ru
 SPARE_SECONDS = 1.0  # of the time in which a beat has to get through
 KILLED = -9
 ENDED_AS_TOLD = (0, -15, 143)  # drained, told to end while it started, told twice
-BY_HANDLERS = {-11: "handler.segfault", 3: "handler.exit"}
+BY_HANDLERS = {-11: "segfault", 3: "exit"}  # what a handler was asked to do, by the exit code of its process
+HANDLER_SECONDS = 5.0  # in which a process is gone, and that is noted, after its handler has said that it ends it
+POSTGRES = "Postgres"  # a kind of faults: any of them may keep the answer to a claim from its worker
 
 
 def _crashes(history: History) -> list[Strike]:
@@ -62,8 +64,7 @@ def _gave_back(history: History, tried: Tried) -> bool:
     if history.told.get(tried.pid, float("inf")) <= tried.ended + EARLY_SECONDS:
         return True
     return any(
-        (EVERYONE in strike.victims or tried.pid in strike.victims)
-        and strike.covers(tried.began or tried.ended, tried.ended, _late(history))
+        (strike.kind == POSTGRES or strike.hits(tried.pid)) and strike.covers(tried.began or tried.ended, tried.ended, _late(history))
         for strike in history.strikes
     )
 
@@ -93,14 +94,29 @@ def _stood(history: History, tried: Tried) -> bool:
 @invariant(6, "no process ends by itself")
 def nobody_gives_up(history: History) -> Iterator[str]:
     """Other than by a signal of ours, by a handler that was asked to, or drained; and a drain comes to its end."""
-    struck = {strike.fault for strike in history.strikes}
     for pid, (at, code) in history.deaths.items():
         told = history.told.get(pid, float("inf")) <= at
-        allowed = code == KILLED or (code in ENDED_AS_TOLD and told) or BY_HANDLERS.get(code) in struck
+        killed = code == KILLED and pid in history.killed
+        allowed = killed or (code in ENDED_AS_TOLD and told) or _ended_by_handler(history, pid)
         yield HELD if allowed else f"process {pid} ended with {code}, {'' if told else 'not '}told to end"
     for at, name, seconds in history.hung:
         if not any(strike.kind not in HARMLESS and strike.covers(at - seconds, at) for strike in history.strikes):
             yield f"{name} was told to end and did not within {seconds:g} s"
+
+
+def _ended_by_handler(history: History, pid: int) -> bool:
+    """Whether a job that ran there had just said that it does what ends a process like this."""
+    at, code = history.deaths[pid]
+    return any(
+        what == BY_HANDLERS.get(code) and abs(at - told) <= HANDLER_SECONDS and any(run.pid == pid for run in history.runs[job])
+        for (job, _), (told, what) in history.misdeeds.items()
+    )
+
+
+@invariant(6, "and none logs an error that nobody foresaw")
+def errors_are_foreseen(history: History) -> Iterator[str]:
+    """Each is either handled, or is a fault of the service."""
+    yield HELD
     yield from history.logged
 
 

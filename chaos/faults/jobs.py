@@ -11,6 +11,7 @@ from chaos.servers import until
 from chaos.world import World
 
 KIND = "handler"
+TYPES = ("chaos.work", "chaos.thread", "chaos.process")
 TIMEOUT_SECONDS = 1.0  # of the job that hangs
 BLOCK_SECONDS = 2.0
 LONG_LEASES = 1.3
@@ -42,9 +43,8 @@ async def _told(world: World, job: str, since: int) -> bool:
 
 @fault("handler.hang", KIND)
 async def hangs(world: World, dice: Random) -> AsyncIterator[Hit]:
-    """It ignores that its time is up and that it is cancelled."""
-    del dice
-    async for hit in _let(world, "chaos.work", "hang", timeout=TIMEOUT_SECONDS):
+    """It ignores that its time is up and that it is cancelled: a coroutine, a thread, a child process."""
+    async for hit in _let(world, dice.choice(TYPES), "hang", timeout=TIMEOUT_SECONDS):
         yield hit
 
 
@@ -75,19 +75,19 @@ async def starves(world: World, dice: Random) -> AsyncIterator[Hit]:
 @fault("handler.segfault", KIND)
 async def segfaults(world: World, dice: Random) -> AsyncIterator[Hit]:
     """It takes its process with it: the consumer, or a child of it."""
-    async for hit in _let(world, dice.choice(["chaos.work", "chaos.thread", "chaos.process"]), "segfault"):
+    async for hit in _let(world, dice.choice(TYPES), "segfault"):
         yield hit
 
 
 @fault("handler.exit", KIND)
 async def exits(world: World, dice: Random) -> AsyncIterator[Hit]:
     """It calls os._exit."""
-    async for hit in _let(world, dice.choice(["chaos.work", "chaos.thread", "chaos.process"]), "exit"):
+    async for hit in _let(world, dice.choice(TYPES), "exit"):
         yield hit
 
 
 @fault("handler.overflow", KIND)
 async def overflows(world: World, dice: Random) -> AsyncIterator[Hit]:
     """It returns three times what a result may have."""
-    async for hit in _let(world, dice.choice(["chaos.work", "chaos.thread", "chaos.process"]), "overflow"):
+    async for hit in _let(world, dice.choice(TYPES), "overflow"):
         yield hit

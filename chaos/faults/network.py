@@ -1,11 +1,15 @@
-"""The way between a component and a store: refused, a black hole, slow, reset, answers dropped, cut in the middle of a message."""
+"""The way between a component and a store: refused, a black hole, slow, reset, answers dropped, cut in the middle of a message.
 
-import asyncio
-from collections.abc import AsyncIterator, Callable
+That of one process, or of all of its kind: of one worker the others take over, and it may not know.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from random import Random
 
 from chaos.faults.fault import Hit, MissedError, fault
-from chaos.history import EVERYONE
+from chaos.member import Member
 from chaos.proxy import Proxy
 from chaos.servers import until
 from chaos.world import GROUPS, STORES, World
@@ -15,41 +19,75 @@ MARKERS = {"postgres": (b"__asyncpg_stmt", b"COMMIT"), "redis": (b"EVALSHA", b"X
 AIMS = [f"{group} to {store}" for group in GROUPS for store in STORES]
 HIT_SECONDS = 4.0  # for a connection to meet what was done to the way
 REPLY_SECONDS = 4.0  # a reply that nobody has asked for by then is not waited for
+LONG_LEASES = 1.3
 
 
-def _victims(group: str, store: str) -> tuple[int, ...]:
-    """Who has a lease and cannot say that it lives."""
-    return (EVERYONE,) if store == "postgres" and group != "producer" else ()
+@dataclass(frozen=True)
+class Way:
+    """From these processes to a store."""
+
+    group: str
+    store: str
+    members: Sequence[Member]
+    wires: Sequence[Proxy]
+    whole: bool  # all of the group
+
+    @property
+    def aim(self) -> str:
+        """What it is counted by."""
+        return f"{self.group} to {self.store}"
+
+    @property
+    def detail(self) -> str:
+        """Whose way it is."""
+        return self.aim if self.whole else f"{self.members[0].name} to {self.store}"
+
+    @property
+    def victims(self) -> tuple[int, ...]:
+        """Who has a lease and cannot say that it lives."""
+        return tuple(member.pid for member in self.members) if self.store == "postgres" and self.group != "producer" else ()
+
+    def heal(self) -> None:
+        """Let everything pass."""
+        for wire in self.wires:
+            wire.heal()
+
+    async def meets(self, how: Callable[[Proxy], None]) -> None:
+        """Break it, and return when that has hit a connection."""
+        before = sum(wire.hits for wire in self.wires)
+        for wire in self.wires:
+            how(wire)
+
+        async def met() -> bool:
+            return sum(wire.hits for wire in self.wires) > before
+
+        if not await _comes(met, HIT_SECONDS):
+            raise MissedError("no connection met it")
 
 
-def _wire(world: World, dice: Random) -> tuple[Proxy, str, str]:
-    groups = {world.group_of(member.part) for member in world.members}
-    (group, store), wire = dice.choice(sorted((key, wire) for key, wire in world.wires.items() if key[0] in groups))
-    return wire, group, store
+async def _comes(true: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+    with suppress(TimeoutError):
+        await until(true, seconds, "it")
+        return True
+    return False
+
+
+def _way(world: World, dice: Random) -> Way:
+    groups = sorted({world.group_of(member.part) for member in world.members})
+    group, store = dice.choice([(group, store) for group in groups for store in STORES])
+    there = [member for member in world.members if world.group_of(member.part) == group]
+    members = there if dice.random() < 0.5 else [dice.choice(there)]
+    return Way(group, store, members, [world.wires[member.name, store] for member in members], len(members) == len(there))
 
 
 async def _broken(world: World, dice: Random, seconds: float, how: Callable[[Proxy], None]) -> AsyncIterator[Hit]:
     """It counts from when a connection has met it."""
-    wire, group, store = _wire(world, dice)
+    way = _way(world, dice)
     try:
-        await _meets(wire, how)
-        yield Hit(seconds, _victims(group, store), f"{group} to {store}", f"{group} to {store}")
+        await way.meets(how)
+        yield Hit(seconds, way.victims, way.detail, way.aim)
     finally:
-        wire.heal()
-
-
-async def _meets(wire: Proxy, how: Callable[[Proxy], None]) -> None:
-    """Break it, and return when that has hit a connection."""
-    before = wire.hits
-    how(wire)
-
-    async def met() -> bool:
-        return wire.hits > before
-
-    try:
-        await until(met, HIT_SECONDS, "a connection")
-    except TimeoutError:
-        raise MissedError("no connection met it") from None
+        way.heal()
 
 
 @fault("network.refuse", KIND)
@@ -61,8 +99,9 @@ async def refused(world: World, dice: Random) -> AsyncIterator[Hit]:
 
 @fault("network.black_hole", KIND)
 async def black_hole(world: World, dice: Random) -> AsyncIterator[Hit]:
-    """Nothing passes, nothing says so."""
-    async for hit in _broken(world, dice, dice.uniform(0.5, 8), lambda wire: wire.black_hole()):
+    """Nothing passes, nothing says so; sometimes for longer than a lease."""
+    seconds = dice.choice([dice.uniform(0.5, 8), world.settings.lease_seconds * LONG_LEASES])
+    async for hit in _broken(world, dice, seconds, lambda wire: wire.black_hole()):
         yield hit
 
 
@@ -83,18 +122,20 @@ async def reset(world: World, dice: Random) -> AsyncIterator[Hit]:
 @fault("network.reply", KIND)
 async def reply_dropped(world: World, dice: Random) -> AsyncIterator[Hit]:
     """The server does what it is asked, and its answer never comes."""
-    wire, group, store = _wire(world, dice)
-    marker = dice.choice(MARKERS[store])
-    wire.drop_reply(marker, reset=dice.random() < 0.5)
+    way = _way(world, dice)
+    marker, reset = dice.choice(MARKERS[way.store]), dice.random() < 0.5
+    for wire in way.wires:
+        wire.drop_reply(marker, reset=reset)
+
+    async def dropped() -> bool:
+        return any(wire.reply_dropped.is_set() for wire in way.wires)
+
     try:
-        async with asyncio.timeout(REPLY_SECONDS):
-            await wire.reply_dropped.wait()
-    except TimeoutError:
-        raise MissedError(f"{group} sent no {marker.decode()} to {store}") from None
-    else:
-        yield Hit(dice.uniform(0, 3), _victims(group, store), f"{group} to {store}, {marker.decode()}", f"{group} to {store}")
+        if not await _comes(dropped, REPLY_SECONDS):
+            raise MissedError(f"{way.detail}: nobody sent {marker.decode()}")
+        yield Hit(dice.uniform(0, 3), way.victims, f"{way.detail}, {marker.decode()}", way.aim)
     finally:
-        wire.heal()
+        way.heal()
 
 
 @fault("network.cut", KIND)

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from random import Random
 
 from chaos.faults.fault import Hit, MissedError, fault
@@ -67,14 +67,27 @@ async def backend_killed(world: World, dice: Random) -> AsyncIterator[Hit]:
     await world.servers.up(world.servers.postgres)
 
 
-@fault("postgres.lock", KIND)
-async def table_locked(world: World, dice: Random) -> AsyncIterator[Hit]:
-    """Somebody holds ACCESS EXCLUSIVE on the table of jobs, as a careless migration does."""
+@fault("postgres.lock", KIND, "postgres")
+async def jobs_locked(world: World, dice: Random) -> AsyncIterator[Hit]:
+    """Somebody holds ACCESS EXCLUSIVE on the table of jobs, as a careless migration does. Leases are kept."""
+    async with _locked(world, "jobs"):
+        yield Hit(dice.uniform(0.5, 6))
+
+
+@fault("postgres.lock.leases", KIND)
+async def leases_locked(world: World, dice: Random) -> AsyncIterator[Hit]:
+    """The same of the table of leases: nobody can say that it lives; sometimes for longer than a lease."""
+    async with _locked(world, "leases"):
+        yield Hit(dice.choice([dice.uniform(0.5, 3), world.settings.lease_seconds * 1.3]), (EVERYONE,))
+
+
+@asynccontextmanager
+async def _locked(world: World, table: str) -> AsyncIterator[None]:
     rival = Database(world.database_url, "chaos rival")
     try:
         async with rival.transaction() as transaction:
-            await transaction.script("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
-            yield Hit(dice.uniform(0.5, 6), (EVERYONE,))
+            await transaction.script(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE")
+            yield
     finally:
         await rival.close()
 

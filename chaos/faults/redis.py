@@ -35,6 +35,8 @@ async def frozen(world: World, dice: Random) -> AsyncIterator[Hit]:
 async def flushed(world: World, dice: Random) -> AsyncIterator[Hit]:
     """FLUSHALL."""
     del dice
+    if not await world.broker.command("DBSIZE"):
+        raise MissedError("nothing was there")
     await world.broker.command("FLUSHALL")
     yield Hit()
 

@@ -17,7 +17,7 @@ from chaos.segment import Plan, run_segment
 from chaos.servers import Servers
 
 OUTPUT = Path(".chaos/mutants")
-NO_INVARIANT = 0  # the service did not come up: that catches no mistake
+NO_INVARIANT = 0  # the service did not come up, or nothing struck: that catches no mistake, and shows nothing
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,9 @@ async def _hunted(servers: Servers, mistake: Mistake, output: Path) -> Kill:
 
 async def _findings(servers: Servers, plan: Plan, folder: Path) -> Sequence[Finding]:
     try:
-        return (await run_segment(servers, plan, folder)).findings
+        outcome = await run_segment(servers, plan, folder)
+        struck = bool(outcome.figures.by_fault) or not plan.faults
+        return [*outcome.findings, *(() if struck else [Finding(NO_INVARIANT, "a fault strikes", f"none did: {outcome.missed}")])]
     except ChaosError as error:
         return [Finding(NO_INVARIANT, "the service comes up", str(error))]
 

@@ -47,6 +47,15 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
         "jobs": (("chaos.work", {"seconds": 1.0}), ("chaos.work", {"seconds": 4.0})),
         "settings": SHORT_LEASE | MANY_SLOTS,
     },
+    "no-fence-of-failures": {
+        "faults": ("consumer.freeze.past",),
+        "jobs": (
+            ("chaos.work", {"seconds": 1.0, "misdeed": "raise", "times": 1}),
+            ("chaos.work", {"seconds": 4.0, "misdeed": "raise", "times": 1}),
+        ),
+        "settings": SHORT_LEASE | MANY_SLOTS,
+    },
+    "a-service-stumbles": {},
     "no-reconciler": {"faults": ("redis.flush", "redis.empty")},
     "no-reaper": {"faults": ("consumer.kill",)},
     "cursor-begins-anew": {

@@ -5,6 +5,8 @@ from random import Random
 
 import pytest
 
+from chaos import __main__ as command
+from chaos import campaign
 from chaos.campaign import AIM, AIMS, CASES, JOBS, NUMBERS, Tally, begun, plans
 from chaos.checks import INVARIANTS, Finding
 from chaos.faults import AIMS as AIMS_OF_FAULTS
@@ -133,3 +135,21 @@ def test_the_same_seed_gives_the_same_plans() -> None:
     assert twice[0] == twice[1]
     assert len({plan.seed for plan in twice[0]}) == 9
     assert Random("5/0").randrange(2**31) == twice[0][0].seed
+
+
+@pytest.mark.parametrize("text", [b"", b"no JSON", b"{}", b"\xff\xfe"])
+def test_a_file_to_go_on_with_that_is_none_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: bytes) -> None:
+    """It is not overwritten, and is no finding."""
+    file = tmp_path / "campaign.json"
+    file.write_bytes(text)
+    assert command.main(["--resume", str(file), "--output", str(tmp_path / "out")]) == 2
+    assert "is not the state of a campaign" in capsys.readouterr().err
+    assert file.read_bytes() == text
+
+
+def test_the_state_is_there_whenever_we_are_ended(tmp_path: Path) -> None:
+    """The new one takes the place of the old one at once."""
+    file = tmp_path / "campaign.json"
+    for seed in (1, 2):
+        campaign._keep(file, Tally(seed))
+        assert [Tally.from_json(file.read_bytes()).seed, *tmp_path.iterdir()] == [seed, file]

@@ -12,6 +12,7 @@ import pytest
 from chaos.faults import FAULTS, MissedError, network
 from chaos.faults.network import MARKERS
 from chaos.proxy import proxied
+from chaos.world import STORES
 
 BROKEN = ("network.refuse", "network.black_hole", "network.slow", "network.reset", "network.cut", "network.reply")
 TALK = b" ".join(marker for markers in MARKERS.values() for marker in markers)
@@ -34,8 +35,11 @@ async def way() -> AsyncIterator[tuple[Any, int]]:
     """A world with one way, and the port at which it begins."""
     server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", 0)
     async with server, proxied(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as wire:
-        member = SimpleNamespace(part="producer")
-        yield SimpleNamespace(wires={("producer", "redis"): wire}, members=[member], group_of=str), int(wire.url.rpartition(":")[2])
+        members = [SimpleNamespace(part="producer", name=f"producer-{number}", pid=number) for number in (1, 2)]
+        wires = {(member.name, store): wire for member in members for store in STORES}
+        settings = SimpleNamespace(lease_seconds=1.0)
+        world = SimpleNamespace(wires=wires, members=members, group_of=str, settings=settings)
+        yield world, int(wire.url.rpartition(":")[2])
         wire.reset()
         await asyncio.sleep(0.1)  # for both ends to see that
 
@@ -68,9 +72,21 @@ async def test_somebody_met_it(name: str) -> None:
         talking = asyncio.create_task(talk(port))
         await asyncio.sleep(0.1)
         async with FAULTS[name].deed(world, Random(1)) as hit:
-            assert hit.aim == "producer to redis"
+            assert hit.aim in {"producer to redis", "producer to postgres"}
             assert hit.aim in network.AIMS
         talking.cancel()
+
+
+def test_one_way_of_several_or_all_of_them() -> None:
+    """Whoever holds a lease is a victim where its way to PostgreSQL is broken; what is said of a kind is true of all of it."""
+    members = [SimpleNamespace(part="consumer", name=f"consumer-{number}", pid=number) for number in (1, 2)]
+    wires = {(member.name, store): f"{member.name} {store}" for member in members for store in STORES}
+    world: Any = SimpleNamespace(wires=wires, members=members, group_of=str)
+    found = {(way.detail, way.victims, len(way.wires)) for way in (network._way(world, Random(seed)) for seed in range(100))}
+    assert found == {
+        *(("consumer to postgres", (1, 2), 2), ("consumer-1 to postgres", (1,), 1), ("consumer-2 to postgres", (2,), 1)),
+        *(("consumer to redis", (), 2), ("consumer-1 to redis", (), 1), ("consumer-2 to redis", (), 1)),
+    }
 
 
 async def test_all_ways_are_counted_from_nought() -> None:

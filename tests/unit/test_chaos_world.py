@@ -10,7 +10,7 @@ import pytest
 from chaos.errors import ChaosError
 from chaos.journal import Journal
 from chaos.servers import until
-from chaos.world import GROUPS, OWN, STORES, Shape, World, standing
+from chaos.world import OWN, STORES, Shape, World, standing
 from shared.errors import DatabaseUnavailableError
 from shared.settings import Settings, load
 
@@ -20,7 +20,7 @@ def unbuilt(folder: Path, **settings: str) -> World:
     servers: Any = SimpleNamespace(folder=folder)
     journal: Any = None
     made = World(servers, folder, journal, Random(1), settings)
-    wires: Any = {(group, store): SimpleNamespace(url=f"{store}://127.0.0.1:2") for group in GROUPS for store in STORES}
+    wires: Any = {("consumer-1", store): SimpleNamespace(url=f"{store}://127.0.0.1:2") for store in STORES}
     made.wires = wires
     made.hook_url = "http://127.0.0.1:3/hook"
     return made
@@ -28,8 +28,8 @@ def unbuilt(folder: Path, **settings: str) -> World:
 
 def test_what_is_the_suites_own_is_not_for_others(tmp_path: Path) -> None:
     """A URL that leads elsewhere would let faults strike there."""
-    own = unbuilt(tmp_path)._own("consumer", [])
-    told = unbuilt(tmp_path, **dict.fromkeys(OWN, "elsewhere"))._environment("consumer", [])
+    own = unbuilt(tmp_path)._own("consumer-1", [])
+    told = unbuilt(tmp_path, **dict.fromkeys(OWN, "elsewhere"))._environment("consumer-1", [])
     assert {*own} == {*OWN}
     assert "elsewhere" not in told.values()
     assert told["DATABASE_URL"] == "postgres://127.0.0.1:2"
@@ -37,7 +37,7 @@ def test_what_is_the_suites_own_is_not_for_others(tmp_path: Path) -> None:
 
 def test_the_receiver_of_webhooks_stays_allowed(tmp_path: Path) -> None:
     """Whatever else the user's handlers may reach."""
-    told = unbuilt(tmp_path, MILLSTREAM_OUTGOING_ALLOW="10.0.0.0/8")._environment("consumer", [])
+    told = unbuilt(tmp_path, MILLSTREAM_OUTGOING_ALLOW="10.0.0.0/8")._environment("consumer-1", [])
     assert told["MILLSTREAM_OUTGOING_ALLOW"] == "127.0.0.1:3,10.0.0.0/8"
 
 
@@ -45,7 +45,7 @@ def test_the_users_handlers_have_the_limits_of_the_product(tmp_path: Path) -> No
     """Our own jobs are short; others may take what a job may. Both can be told otherwise."""
 
     def limits(*handlers: str, **settings: str) -> tuple[float, float, int]:
-        found = load(unbuilt(tmp_path, **settings)._environment("consumer", handlers))
+        found = load(unbuilt(tmp_path, **settings)._environment("consumer-1", handlers))
         return found.job_timeout_seconds, found.grace_seconds, found.concurrency
 
     product = Settings()

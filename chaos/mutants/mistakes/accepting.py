@@ -36,7 +36,7 @@ def answer_before_commit() -> None:
     put(Submitter, "submit", hasty)
 
 
-@mistake(stores.nothing_is_left)
+@mistake(stores.the_books_agree)
 def publish_before_commit() -> None:
     """The entry is in the stream before the row is there."""
     persist = Submitter._persist

@@ -45,7 +45,7 @@ def maxlen() -> None:
     change_script("publish", "redis.call('XADD', KEYS[1], '*'", f"redis.call('XADD', KEYS[1], 'MAXLEN', '{MOST_ENTRIES}', '*'")
 
 
-@mistake(stores.nothing_is_left)
+@mistake(stores.letters_are_added_once)
 def retries_by_default() -> None:
     """A command whose answer is late is sent again, as redis-py does unless told otherwise."""
 

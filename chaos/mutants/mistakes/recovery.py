@@ -7,6 +7,7 @@ from chaos.checks import jobs, runs, speed, stores
 from chaos.mutants.mistakes.mistake import change_query, change_script, mistake, put
 from consumer.clock_watch import ClockWatch
 from consumer.delayer import Delayer
+from consumer.janitor import Janitor
 from consumer.reaper import Reaper
 from consumer.reconciler import Reconciler
 from shared.broker import Broker
@@ -52,6 +53,16 @@ def consumer_dropped_with_pending() -> None:
     change_script("drop_consumer", "if #pending > 0 then", "if false then")
 
 
+@mistake(runs.errors_are_foreseen)
+def a_service_stumbles() -> None:
+    """The janitor fails each time, and is started again."""
+
+    async def stumbles(_: Any) -> None:
+        raise RuntimeError("the janitor stumbles")
+
+    put(Janitor, "step", stumbles)
+
+
 @mistake(speed.crashes_are_short)
 def leases_end_late() -> None:
     """A dead worker is noticed some seconds after its lease."""
@@ -81,7 +92,7 @@ def retries_are_late() -> None:
     put(Delayer, "step", slow)
 
 
-@mistake(speed.ghosts_go)
+@mistake(speed.ghosts_go, stores.no_ghosts_are_left)
 def ghosts_stay() -> None:
     """Nobody takes dead consumers out of the group."""
 

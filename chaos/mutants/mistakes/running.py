@@ -26,6 +26,13 @@ def no_fence() -> None:
     )
 
 
+@mistake(jobs.moves_are_legal)
+def no_fence_of_failures() -> None:
+    """A failure asks for nothing but the id."""
+    for query in ("retry", "bury"):
+        change_query(query, "status = 'PROCESSING' AND attempts = failed.attempt AND lease_id = $3", "attempts >= failed.attempt")
+
+
 @mistake(jobs.success_stays)
 def who_wakes_up_goes_on() -> None:
     """A worker that was frozen begins what it had claimed before."""
