@@ -17,6 +17,10 @@ from shared.jobs import job
 @job("mine.order")
 async def order(ctx, payload: dict) -> dict:
     await asyncio.sleep(0.1)
+    try:
+        raise ValueError("a trouble of its own")
+    except ValueError:
+        ctx.log.exception("order_in_trouble")
     return {"done": payload["id"]}
 """
 
@@ -38,7 +42,7 @@ def chaos(folder: Path, *words: str, module: str = MODULE) -> "subprocess.Comple
 
 
 def test_handlers_and_settings_of_a_user(tmp_path: Path) -> None:
-    """Their consumers are killed, and nothing is lost; table, figures and timeline say so."""
+    """Their consumers are killed, and nothing is lost; table, figures and timeline say so. What handlers log is their affair."""
     lease = ["--set", "MILLSTREAM_LEASE_SECONDS=3", "--set", "MILLSTREAM_HEARTBEAT_SECONDS=1"]
     done = chaos(tmp_path, "--handlers", "mine", "--job", "mine.order", '{"id": 7}', "--faults", "consumer.kill", *lease)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -50,6 +54,7 @@ def test_handlers_and_settings_of_a_user(tmp_path: Path) -> None:
     assert "Every invariant held." in done.stdout
     assert "<svg" in (tmp_path / "out" / "timeline.html").read_text()
     assert '"mine.order"' in (tmp_path / "out" / "segment-0000" / "consumer-3.log").read_text(), "its types, as the consumer logs them"
+    assert "Traceback" in (tmp_path / "out" / "segment-0000" / "consumer-3.log").read_text()
 
 
 def test_a_service_that_does_not_come_back_is_a_finding(tmp_path: Path) -> None:
