@@ -43,26 +43,23 @@ class Kill:
 async def hunt(names: Sequence[str], output: Path, folder: Path) -> list[Kill]:
     """Run them, one after another. The table of those so far is written after each."""
     kills: list[Kill] = []
+    alarms: dict[str, Sequence[Finding]] = {}  # by the sound plan: several mistakes have the same
     servers = Servers(folder)
     servers.start()
     try:
         for name in names:
-            kills.append(await _hunted(servers, MISTAKES[name], output))
+            wrong, sound = plan_for(name)
+            began = time.monotonic()
+            found = await _findings(servers, wrong, output / name)
+            seconds = time.monotonic() - began
+            if repr(sound) not in alarms:
+                alarms[repr(sound)] = await _findings(servers, sound, output / f"{name}-sound")
+            kills.append(Kill(MISTAKES[name], found, seconds, alarms[repr(sound)]))
+            print(_line(kills[-1]), flush=True)
             (output / "table.md").write_text(table(kills))
     finally:
         servers.stop()
     return kills
-
-
-async def _hunted(servers: Servers, mistake: Mistake, output: Path) -> Kill:
-    wrong, sound = plan_for(mistake.name)
-    began = time.monotonic()
-    found = await _findings(servers, wrong, output / mistake.name)
-    seconds = time.monotonic() - began
-    alarms = await _findings(servers, sound, output / f"{mistake.name}-sound")
-    kill = Kill(mistake, found, seconds, alarms)
-    print(_line(kill), flush=True)
-    return kill
 
 
 async def _findings(servers: Servers, plan: Plan, folder: Path) -> Sequence[Finding]:

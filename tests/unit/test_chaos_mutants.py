@@ -12,6 +12,7 @@ from chaos.figures import Figures
 from chaos.history import History
 from chaos.mutants import __main__ as mutants
 from chaos.mutants.mistakes import MISTAKES
+from chaos.mutants.plans import plan_for
 from chaos.segment import Outcome, Plan
 
 LOST = next(known for known in INVARIANTS if known.check is jobs.nothing_is_lost)
@@ -33,11 +34,20 @@ class NoServers:
         """Stop none."""
 
 
-async def hunted(monkeypatch: pytest.MonkeyPatch, folder: Path, came: Mapping[str, Finding | Exception]) -> list[mutants.Kill]:
-    """Hunt; `came` is what comes of the segments with a mistake, and nothing comes of the others."""
+async def hunted(
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    came: Mapping[str, Finding | Exception],
+    ran: list[str] | None = None,
+    *,
+    sound: Finding | None = None,
+) -> list[mutants.Kill]:
+    """Hunt; `came` is what comes of the segments with a mistake, `sound` of the others. `ran` hears of each segment's mistake."""
+    told = [] if ran is None else ran
 
     async def run_segment(_servers: object, plan: Plan, _folder: object) -> Outcome:
-        what = came.get(plan.shape.mistake)
+        told.append(plan.shape.mistake)
+        what = came.get(plan.shape.mistake, sound)
         if isinstance(what, Exception):
             raise what
         return Outcome([what] if what else [], Figures(), {}, History())
@@ -62,6 +72,19 @@ async def test_who_does_not_come_up_is_not_caught(
     kills = await hunted(monkeypatch, tmp_path, {BY_ANOTHER: error, BY_ONE: STRANDED})
     assert [bool(kill.missing) for kill in kills] == [True, False]
     assert "consumer-1 ended with 1" in capsys.readouterr().out
+
+
+async def test_what_is_sound_is_run_once_for_all_that_have_the_same_plan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """And its findings are told of each of them; a plan with faults that never strike shows nothing."""
+    plain = [name for name in MISTAKES if not plan_for(name)[1].faults]
+    like = [name for name in plain if plan_for(name)[1] == plan_for(plain[0])[1]]
+    struck = next(name for name in MISTAKES if plan_for(name)[1].faults)
+    ran: list[str] = []
+    kills = await hunted(monkeypatch, tmp_path, dict.fromkeys((*like, struck), STRANDED), ran, sound=STRANDED)
+    assert ran.count("") == 2
+    assert len(like) > 1
+    assert [len(kill.false_alarms) for kill in kills] == [1] * len(like) + [2]
+    assert kills[-1].false_alarms[-1].sentence == "a fault strikes"
 
 
 async def test_the_table_is_there_after_each(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
