@@ -26,11 +26,11 @@ def no_fence() -> None:
     )
 
 
-@mistake(jobs.moves_are_legal)
+@mistake(jobs.settles_are_of_their_attempts)
 def no_fence_of_failures() -> None:
-    """A failure asks for nothing but the id."""
+    """A failure asks whether the job runs, not whether this is its attempt."""
     for query in ("retry", "bury"):
-        change_query(query, "status = 'PROCESSING' AND attempts = failed.attempt AND lease_id = $3", "attempts >= failed.attempt")
+        change_query(query, "attempts = failed.attempt AND lease_id = $3", "attempts >= failed.attempt")
 
 
 @mistake(jobs.success_stays)
