@@ -14,6 +14,7 @@ from chaos.journal import Journal
 OURS = "chaos."  # what the names of our own job types begin with
 TIMEOUT_SECONDS = 4.0
 CONNECTIONS = 100
+OK = 200
 HANGS_UP = 0.5  # of the requests end their connection: a producer that has just started would get none of the kept ones
 
 
@@ -68,8 +69,9 @@ class Client:
 
     async def replay(self, limit: int) -> None:
         """Run some dead jobs again."""
-        self._journal.note("replay", limit=limit)
-        await self._post("/dlq/replay", {"limit": limit}, None, TIMEOUT_SECONDS)
+        began = time.time()
+        status, answer = await self._post("/dlq/replay", {"limit": limit}, None, TIMEOUT_SECONDS)
+        self._journal.note("replay", limit=limit, began=began, ids=answer["ids"] if status == OK else None)
 
     async def put_schedule(self, name: str, definition: dict[str, Any]) -> None:
         """Make a schedule. Raises aiohttp's errors."""

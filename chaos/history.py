@@ -1,7 +1,7 @@
 """What happened in one segment of a run, in order by job."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -106,6 +106,14 @@ class Request(NamedTuple):
         return self.status in {200, 202}
 
 
+class Replay(NamedTuple):
+    """Somebody asked at `t` to run dead jobs again, `limit` at most; `ids` of those that do, None if there was no answer."""
+
+    t: float
+    limit: int
+    ids: Collection[str] | None = None
+
+
 @dataclass
 class Strike:
     """A fault that struck: its making began at `began` and was done at `hit`; its mending began at `mending` and was done at `healed`."""
@@ -156,12 +164,12 @@ class History:
     max_crashes: int = 3
     limits: dict[str, float] = field(default_factory=dict)  # seconds that jobs asked for themselves
     job_timeout: float = 300.0  # seconds
-    replays: list[tuple[float, int]] = field(default_factory=list)  # when somebody asked to run dead jobs again, and how many at most
+    replays: list[Replay] = field(default_factory=list)
     hooks: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))  # by job
     ticks: list[tuple[str, float, str]] = field(default_factory=list)  # schedule, tick, job
     groups: list[tuple[float, set[str]]] = field(default_factory=list)  # who was in the consumer groups from then on
     letters: list[tuple[float, str, bool]] = field(default_factory=list)  # when seen, of which job, whether there was one of that death
-    scheduled: float | None = None  # when there was a schedule
+    scheduled: float | None = None  # when there were schedules
     whole: float | None = None  # when all was healed
     calm: tuple[float, float] | None = None  # when there was load and nothing had been broken for long
     stranded: list[str] = field(default_factory=list)  # what did not come back after the healing

@@ -12,6 +12,7 @@ from chaos.world import World
 OUTSTANDING = 300  # requests without an answer; beyond that the load waits
 REPEATS = 6
 LEAST_BULK = 5
+BULKS_WITH_KEYS = 0.1
 REPLAYED = 3  # dead jobs at a time
 TYPES = ("chaos.work",) * 12 + ("chaos.thread", "chaos.thread", "chaos.process")
 LONG = 0.004  # of the jobs of the first type. More of them, and those that crash twice would stand in line for minutes: one at a time
@@ -50,7 +51,7 @@ class Load:
         if what < 0.55:
             return self._one()
         if what < 0.80:
-            return self._client.submit([self._body() for _ in range(self._dice.randint(min(LEAST_BULK, self._bulk), self._bulk))])
+            return self._many()
         if what < 0.95 or not self._client.recent:
             return self._keyed()
         if what > 0.99:
@@ -59,6 +60,15 @@ class Load:
 
     async def _one(self) -> None:
         await self._client.submit([self._body()])
+
+    async def _many(self) -> None:
+        """Send a bulk; some with a key for each job, and then all of it once more."""
+        bodies = [self._body() for _ in range(self._dice.randint(min(LEAST_BULK, self._bulk), self._bulk))]
+        if keyed := self._dice.random() < BULKS_WITH_KEYS:
+            for body in bodies:
+                body["idempotency_key"] = secrets.token_hex(8)
+        for _ in range(1 + keyed):
+            await self._client.submit(bodies)
 
     async def _keyed(self) -> None:
         """Repeat with the same key until there is an answer; and sometimes without a reason."""

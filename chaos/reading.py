@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from chaos.history import History, Moved, Request, Row, Run, Strike, Tried
+from chaos.history import History, Moved, Replay, Request, Row, Run, Strike, Tried
 from chaos.journal import read
 from shared.database import Database
 
@@ -103,7 +103,7 @@ def _read_asked(history: History, event: dict[str, Any]) -> None:
         case "cancel":
             history.cancels.add(event["job"])
         case "replay":
-            history.replays.append((event["t"], event["limit"]))
+            history.replays.append(Replay(event["began"], event["limit"], event["ids"]))
         case "hook":
             history.hooks[event["job"]].append(event)
 

@@ -23,6 +23,7 @@ from chaos.letters import LetterWatch
 from chaos.load import Load, chosen
 from chaos.reading import read_database, read_journal, read_recording
 from chaos.rest import Left, ghosts_left, left_over, rest
+from chaos.schedules import WHEN, definition
 from chaos.servers import Servers, until
 from chaos.world import Shape, World, standing
 from shared.broker import REAPER
@@ -33,7 +34,6 @@ ASKED_SECONDS = 120.0  # so long the suite asks for what comes at once when noth
 PATIENCE_SECONDS = 120.0  # by then every job is over: leases end, retries come, a backlog is worked off
 SIGNS = ('"service_failed"', '"request_failed"', '"heartbeat_failed"')  # that something went wrong which nobody foresaw
 TRACEBACK = "Traceback"  # the user's handlers may log theirs
-TICK = {"every": 1, "type": "chaos.work", "payload": {"n": 0, "schedule": "tick"}}
 WATCH_SECONDS = 0.5
 ECHO_SECONDS = 2.0  # of load: who wakes up last has to meet some
 CALM_LOAD_SECONDS = 8.0
@@ -155,7 +155,7 @@ async def _strike(world: World, plan: Plan) -> Mapping[str, str]:
     """Load and faults for so long, and load until the last fault is over. Returns the faults that did not strike, and why."""
     injector = Injector(world, plan.faults, _dice(plan, "faults"), plan.hands, plan.pause)
     with or_else(ChaosError, "the service did not come up"):
-        await until(lambda: _scheduled(world), ASKED_SECONDS, "a schedule is taken")
+        await until(lambda: _scheduled(world), ASKED_SECONDS, "the schedules are taken")
     world.journal.note("scheduled")
     load = Load(world, world.client, _dice(plan, "load"), plan.rate, plan.bulk, plan.jobs)
     await _both(load.run, injector.run, plan.seconds)
@@ -176,11 +176,11 @@ async def _both(load: Until, inject: Until, seconds: float) -> None:
 
 
 async def _heal(world: World, plan: Plan) -> None:
-    """Heal everything, and end the schedule. Raises StrandedError."""
+    """Heal everything, and end the schedules. Raises StrandedError."""
     with or_else(StrandedError, "the service did not come back"):
         await world.heal(plan.patience)
         world.journal.note("whole")
-        await until(lambda: _schedule_deleted(world), ASKED_SECONDS, "the schedule is gone")
+        await until(lambda: _schedules_deleted(world), ASKED_SECONDS, "the schedules are gone")
 
 
 async def _calm(world: World, plan: Plan) -> None:
@@ -209,15 +209,16 @@ async def _for_the_time_of(*deeds: Coroutine[Any, Any, None]) -> AsyncIterator[N
 
 
 async def _scheduled(world: World) -> bool:
-    """Make the schedule; a producer that has just started does not know the type yet."""
+    """Make the schedules; a producer that has just started does not know the type yet."""
     try:
-        await world.client.put_schedule("tick", TICK)
+        for name in WHEN:
+            await world.client.put_schedule(name, definition(name))
     except aiohttp.ClientError:
         return False
     return True
 
 
-async def _schedule_deleted(world: World) -> bool:
+async def _schedules_deleted(world: World) -> bool:
     try:
         await world.database.fetch("DELETE FROM schedules")
     except UnavailableError:

@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from chaos.checks.invariant import HELD, invariant
 from chaos.history import History, Row
+from chaos.schedules import WHEN
 from shared.lifecycle import TERMINAL, Status
 from shared.webhooks import DELIVERY_TYPE
 
@@ -28,12 +29,13 @@ def one_job_a_tick(history: History) -> Iterator[str]:
 
 @invariant(12, "no tick is left out where nothing is broken")
 def every_tick_comes(history: History) -> Iterator[str]:
-    """Of our own schedule, which has one a second from when it was made until it was deleted."""
+    """Of our own schedules, which have one a second from when they were made until they were deleted."""
     ends = [at for at in (history.scheduled, history.whole) if at is not None]
-    times = sorted([*ends, *(tick for schedule, tick, _ in history.ticks if schedule == "tick")])
-    for first, second in pairwise(times):
-        if not history.troubled(first, min(second, first + LEFT_OUT_SECONDS)):
-            yield f"tick: none came for {second - first:.1f} s after {first:.1f}" if second - first >= LEFT_OUT_SECONDS else HELD
+    for name in WHEN:
+        times = sorted([*ends, *(tick for schedule, tick, _ in history.ticks if schedule == name)])
+        for first, second in pairwise(times):
+            if not history.troubled(first, min(second, first + LEFT_OUT_SECONDS)):
+                yield f"{name}: none came for {second - first:.1f} s after {first:.1f}" if second - first >= LEFT_OUT_SECONDS else HELD
 
 
 @invariant(12, "at least one webhook for each end of a job, always with the same id")

@@ -145,17 +145,19 @@ def ends_have_reasons(history: History) -> Iterator[str]:
 
 
 def _unasked_replays(history: History) -> Iterator[str]:
-    """Each comes within moments of a request; later only where something is broken."""
-    replayed = 0
+    """Each is named in the answer to a request, or comes within moments of one without an answer; later only where something is broken."""
+    answered = Counter(job for replay in history.replays for job in replay.ids or ())
+    unanswered = [replay for replay in history.replays if replay.ids is None]
+    unnamed = 0
     for job, moves in history.moves.items():
-        for move in moves:
-            if move.came_from in TERMINAL and move.went_to not in (None, move.came_from):
-                replayed += 1
-                asked = any(0 <= move.t - at + RECORDED_SECONDS <= REPLAY_SECONDS for at, _ in history.replays)
-                if not asked and not history.troubled(move.t, move.t):
-                    yield f"{job}: {move.came_from} to {move.went_to}, and nobody had just asked for a replay"
-    if replayed > (most := sum(limit for _, limit in history.replays)):
-        yield f"{replayed} jobs were replayed, and {most} replays were asked for"
+        again = [move for move in moves if move.came_from in TERMINAL and move.went_to not in (None, move.came_from)]
+        for move in again[answered[job] :]:
+            unnamed += 1
+            asked = any(0 <= move.t - replay.t + RECORDED_SECONDS <= REPLAY_SECONDS for replay in unanswered)
+            if not asked and not history.troubled(move.t, move.t):
+                yield f"{job}: {move.came_from} to {move.went_to}, and nobody had just asked for a replay"
+    if unnamed > (most := sum(replay.limit for replay in unanswered)):
+        yield f"{unnamed} jobs were replayed that no answer names, and {most} may have been without an answer"
 
 
 def _deserved(history: History, row: Row) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from chaos.checks import INVARIANTS, check, judge, runs, speed, stores
-from chaos.history import EVERYONE, History, Moved, Request, Row, Run, Strike, Tried, pid_of
+from chaos.history import EVERYONE, History, Moved, Replay, Request, Row, Run, Strike, Tried, pid_of
 
 ONE, TWO = "machine:11:a", "machine:12:b"  # workers
 JOB = "job"
@@ -331,7 +331,13 @@ def never_ticked(history: History) -> None:
 def replayed_more_often_than_asked(history: History) -> None:
     """4."""
     lived_again_by_itself(history)
-    history.replays = [(100.9, 0)]
+    history.replays = [Replay(100.9, 0)]
+
+
+def replayed_another_than_was_told(history: History) -> None:
+    """4."""
+    lived_again_by_itself(history)
+    history.replays = [Replay(100.9, 3, ["another"])]
 
 
 BREAKS: dict[Callable[[History], None], int] = {
@@ -358,6 +364,7 @@ BREAKS: dict[Callable[[History], None], int] = {
             ticks_stopped,
             never_ticked,
             replayed_more_often_than_asked,
+            replayed_another_than_was_told,
             two_rows_with_one_key,
             ghost_left,
             letter_missing,
