@@ -35,7 +35,7 @@ def no_reaper() -> None:
     put(Reaper, "step", idle)
 
 
-@mistake(speed.crashes_are_short)
+@mistake(speed.ghosts_go)
 def cursor_begins_anew() -> None:
     """XAUTOCLAIM at 0-0 each time: it looks at the first thousand entries only."""
     take_over = Broker.take_over
