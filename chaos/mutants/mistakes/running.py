@@ -30,7 +30,7 @@ def no_fence() -> None:
 def no_fence_of_failures() -> None:
     """A failure asks whether the job runs, not whether this is its attempt."""
     for query in ("retry", "bury"):
-        change_query(query, "attempts = failed.attempt AND lease_id = $3", "attempts >= failed.attempt")
+        change_query(query, "attempts = failed.attempt AND lease_id = $3", "(attempts >= failed.attempt OR lease_id = $3)")
 
 
 @mistake(jobs.success_stays)
