@@ -45,9 +45,11 @@ def put(owner: Any, name: str, value: Any) -> None:
 
 
 def change_query(name: str, old: str, new: str) -> None:
-    """Change the text of a query. Raises KeyError when there is no such query any more, and ValueError when it has no such text."""
-    queries = next((queries for queries in QUERIES if name in queries), {})
-    queries[name] = _changed(queries[name], name, old, new)
+    """Change the text of a query, wherever it is loaded. Raises KeyError when there is none, ValueError when it has no such text."""
+    if not (found := [queries for queries in QUERIES if name in queries]):
+        raise KeyError(name)
+    for queries in found:
+        queries[name] = _changed(queries[name], name, old, new)
 
 
 def change_script(name: str, old: str, new: str) -> None:
