@@ -28,7 +28,9 @@ POINTS: Mapping[str, tuple[str, ...]] = {
 }
 AIMS = [f"{part} at {point}" for part, points in POINTS.items() for point in points]
 RARE = {"buried", "cleaning", "filling", "rebuilding", "scheduled", "taken_over", "ticking", "triaged"}  # passed once in a while
+MOST_TIMES = 20  # that a point of a producer or consumer is passed before it strikes
 Check = Callable[[], Awaitable[bool]]
+Length = Callable[[float, Random], float]
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def _chosen(world: World, dice: Random, part: str) -> tuple[str, str, int]:
     """Return part, point and how often it has to be passed: of the services one of each, and once where several have the role."""
     part = dice.choice(SERVICES) if part == "service" else part
     point = dice.choice(POINTS[part])
-    most = 1 if point in RARE or not world.alive(part) else 5 if part in SERVICES else 20
+    most = 1 if point in RARE or not world.alive(part) else 5 if part in SERVICES else MOST_TIMES
     return part, point, dice.randint(1, most)
 
 
@@ -156,25 +158,35 @@ async def service_killed_at_point(world: World, dice: Random) -> AsyncIterator[H
     yield await _killed_at(world, dice, "service")
 
 
+async def _frozen_at(world: World, dice: Random, part: str, point: str, nth: int, length: Length) -> AsyncIterator[Hit]:
+    """It is started anew, and stops itself when it has come to the point."""
+    with held(world, _whom(world, part)) as member:
+        aim = Aim(member, part, point, nth)
+        await world.drain(member)
+        pid = aim.begin(world, "stop")
+
+        async def stands() -> bool:
+            return member.pid == pid and member.stopped and member.came_to(point, pid)
+
+        if not await _comes(world, aim, stands):
+            member.kill()  # told to end it could still come there, and stand; the keeper starts it again
+            raise MissedError(f"{member.name} did not come to {point}")
+        async for hit in frozen_for(member, length(world.settings.lease_seconds, dice), aim.detail, aim.name):
+            yield hit
+
+
+@fault("consumer.freeze.claimed", "SIGSTOP")
+async def frozen_with_claims(world: World, dice: Random) -> AsyncIterator[Hit]:
+    """It has claimed jobs and begun none of them; when it wakes up others have."""
+    async for hit in _frozen_at(world, dice, "consumer", "claimed", dice.randint(1, MOST_TIMES), past):
+        yield hit
+
+
 def _register_freeze_at_point(kind: str) -> None:
     @fault(f"{kind}.freeze.point", "SIGSTOP")
     async def frozen(world: World, dice: Random) -> AsyncIterator[Hit]:
-        """It is started anew, and stops itself when it has come to the point."""
-        part, point, nth = _chosen(world, dice, kind)
-        with held(world, _whom(world, part)) as member:
-            aim = Aim(member, part, point, nth)
-            await world.drain(member)
-            pid = aim.begin(world, "stop")
-
-            async def stands() -> bool:
-                return member.pid == pid and member.stopped and member.came_to(point, pid)
-
-            if not await _comes(world, aim, stands):
-                member.kill()  # told to end it could still come there, and stand; the keeper starts it again
-                raise MissedError(f"{member.name} did not come to {point}")
-            length = dice.choice([brief, edge, past])
-            async for hit in frozen_for(member, length(world.settings.lease_seconds, dice), aim.detail, aim.name):
-                yield hit
+        async for hit in _frozen_at(world, dice, *_chosen(world, dice, kind), dice.choice([brief, edge, past])):
+            yield hit
 
 
 for _kind in ("consumer", "producer", "service"):

@@ -91,13 +91,7 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "ticks-are-left-out": {},
     "webhooks-are-forgotten": {"seconds": 30.0},
     "letters-are-added-twice": {"jobs": (("chaos.work", PLAIN), GIVES_UP)},
-    "who-wakes-up-goes-on": {  # some jobs always wait for a child process of their worker
-        "faults": ("consumer.freeze.past",),
-        "seconds": 25.0,
-        "rate": 3.0,
-        "jobs": (("chaos.work", PLAIN), ("chaos.process", {"seconds": 0.3})),
-        "patience": 90.0,
-    },
+    "who-wakes-up-goes-on": {"faults": ("consumer.freeze.claimed",), "seconds": 25.0, "patience": 90.0},
     "no-look-at-the-clock": {"faults": ("redis.clock",), "jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "raise", "times": 1}))},
     "attempt-reset-on-replay": {"jobs": (("chaos.work", PLAIN), ("chaos.work", {"misdeed": "give_up", "times": 1}))},
 }
