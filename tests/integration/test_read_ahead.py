@@ -1,10 +1,12 @@
 """While the jobs of one batch are claimed the next is read: within slots and the limits of queues, and nothing is taken for lost."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from msgspec import Raw
 
+from consumer import reader
 from consumer.portions import Portions
 from consumer.reader import Reader
 from shared import probe
@@ -20,6 +22,20 @@ from tests.support.gate import Gate
 
 NO_HELP: dict[str, Any] = {"lease_seconds": 60.0}  # whatever a reaper could repair would come too late for these tests
 HANGING = "FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'millstream claim' AND datname = current_database()"
+
+
+@pytest.fixture
+def shortly(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Let a read wait for long, until this is called: the worker has read ahead once, and what comes meanwhile must find it there."""
+    monkeypatch.setattr(reader, "BLOCK_SECONDS", 20.0)
+    return monkeypatch.undo
+
+
+async def _reads_ahead(stage: Stage) -> None:
+    async def waits() -> bool:
+        return bool((await stage.broker.command("INFO", "clients"))["blocked_clients"])
+
+    await eventually(waits, what="a read that waits")
 
 
 async def _pending(stage: Stage, count: int) -> None:
@@ -43,12 +59,16 @@ async def _claim_that_hangs(stage: Stage, locks: Transaction) -> str:
     return job.id
 
 
-async def test_the_next_job_is_read_while_one_is_claimed(stage: Stage, gate: Gate, locks: Transaction) -> None:
+async def test_the_next_job_is_read_while_one_is_claimed(
+    stage: Stage, gate: Gate, locks: Transaction, shortly: Callable[[], None]
+) -> None:
     """Two slots: the second entry is the worker's before the first claim has its answer; both run once."""
     await stage.start({"gate": gate.__call__}, roles=("worker",), concurrency=2, **NO_HELP)
     first = await _claim_that_hangs(stage, locks)
+    await _reads_ahead(stage)
     second = await stage.submit("gate")
     await _pending(stage, 2)
+    shortly()
     assert gate.running == []
     await locks.script("ROLLBACK")
     await eventually(lambda: sorted(gate.running) == sorted([first, second]))
@@ -69,14 +89,16 @@ async def test_what_is_being_claimed_counts_against_the_limit(stage: Stage, gate
     await eventually(stage.is_empty)
 
 
-async def test_what_is_being_claimed_is_no_stray(stage: Stage, gate: Gate, locks: Transaction) -> None:
+async def test_what_is_being_claimed_is_no_stray(stage: Stage, gate: Gate, locks: Transaction, shortly: Callable[[], None]) -> None:
     """The worker looks through its pending list while a claim is under way: that entry is known, its job is not handed back."""
     running = await stage.start({"gate": gate.__call__}, roles=("worker",), concurrency=3, **NO_HELP)
     assert running.consumer.worker is not None
     first = await _claim_that_hangs(stage, locks)
+    await _reads_ahead(stage)
     running.consumer.worker._reader.doubt()  # as after an answer that was lost
     second = await stage.submit("gate")
     await _pending(stage, 2)
+    shortly()
     await locks.script("ROLLBACK")
     await eventually(lambda: len(gate.running) == 2)
     gate.open.set()

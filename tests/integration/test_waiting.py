@@ -98,8 +98,11 @@ async def subscribers(stage: Stage) -> int:
     return int(count)
 
 
-async def test_a_look_is_answered_at_the_end(api: Api, producer: Producer, stage: Stage, gate: Gate) -> None:
-    """Within a tenth of a second of it, with the job as it is then."""
+async def test_a_look_is_answered_at_the_end(
+    api: Api, producer: Producer, stage: Stage, gate: Gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the news of it, not by asking; with the job as it is then."""
+    monkeypatch.setattr(waiters, "ASK_SECONDS", 30.0)
     await stage.start({"test.noop": gate.hold})
     job_id = await api.submitted()
     task = asyncio.create_task(patient(get(api, job_id)))
@@ -109,7 +112,7 @@ async def test_a_look_is_answered_at_the_end(api: Api, producer: Producer, stage
     assert (answer.status, answer.json["status"], answer.json["result"]) == (200, "COMPLETED", "through")
     assert answer.headers["Preference-Applied"] == "wait=10"
     assert "ETag" in answer.headers
-    assert at - gate.opened_at < 0.1
+    assert at - gate.opened_at < 1.0
     assert waiting(producer) == 0
 
 
