@@ -160,6 +160,7 @@ async def test_a_write_was_refused(world: Any, name: str) -> None:
     async with again(write):
         await strike(world, name)
         await until(told, 10, "we have been told")  # the server counts before it answers
+    assert await told(), refused
 
     async def taken() -> bool:
         with suppress(UnavailableError):
