@@ -59,9 +59,7 @@ async def _claim_that_hangs(stage: Stage, locks: Transaction) -> str:
     return job.id
 
 
-async def test_the_next_job_is_read_while_one_is_claimed(
-    stage: Stage, gate: Gate, locks: Transaction, shortly: Callable[[], None]
-) -> None:
+async def test_the_next_job_is_read_while_one_is_claimed(stage: Stage, gate: Gate, locks: Transaction, shortly: Callable[[], None]) -> None:
     """Two slots: the second entry is the worker's before the first claim has its answer; both run once."""
     await stage.start({"gate": gate.__call__}, roles=("worker",), concurrency=2, **NO_HELP)
     first = await _claim_that_hangs(stage, locks)
