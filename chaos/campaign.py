@@ -12,7 +12,7 @@ import msgspec
 from chaos.checks import INVARIANTS, Finding
 from chaos.figures import Figures
 from chaos.options import Options
-from chaos.segment import Outcome, Plan, run_segment
+from chaos.segment import Outcome, Plan, Say, run_segment
 from chaos.servers import Servers
 from chaos.themes import KINDS, LEAST_SECONDS, USUAL, faults_of, hands_for, pause_for, theme_for
 from chaos.world import Shape
@@ -26,8 +26,6 @@ NUMBERS = 10_000_000  # for the jobs of one segment
 CHOSEN = "chosen faults"
 TARGETED = 0.8  # of a campaign's segments; the others are as in a short run
 AT_A_TIME = 4
-
-Say = Callable[[str], None]
 
 
 @dataclass
@@ -71,8 +69,9 @@ async def run(options: Options, tally: Tally, folder: Path, say: Say, after: Cal
         for plan in plans(options, tally):
             began = time.monotonic()
             place = options.output / f"segment-{tally.segments:04}"
-            outcome = await run_segment(servers, plan, place)
             number = tally.segments
+            say(f"segment {number} ({plan.theme}): load and faults for {plan.seconds:g} s, and until the last fault is over")
+            outcome = await run_segment(servers, plan, place, say)
             tally.add(plan, outcome, time.monotonic() - began)
             after(number, plan, outcome)
             say(_line(number, plan, outcome))

@@ -19,7 +19,8 @@ class Figures:
 
     accepted: int = 0
     lost: int = 0
-    ends: dict[str, int] = field(default_factory=dict)  # by state, and of FAILED by reason
+    ends: dict[str, int] = field(default_factory=dict)  # by state, of FAILED by reason, and of the user's jobs by type
+    errors: dict[str, str] = field(default_factory=dict)  # the last error of one of the user's jobs that FAILED, by how it ended
     runs: int = 0
     again: int = 0  # runs of a job after one that nobody asked to repeat: neither a failure nor a snooze nor handed back
     allowed: int = 0  # leases of running jobs that were lost, each by a fault (invariant 6): so many may run again
@@ -40,6 +41,7 @@ class Figures:
             setattr(self, name, dict(Counter(getattr(self, name)) + Counter(getattr(other, name))))
         self.by_aim = {aim: self.by_aim.get(aim, 0) + other.by_aim.get(aim, 0) for aim in self.by_aim | other.by_aim}
         self.judged = {name: self.judged.get(name, 0) + other.judged.get(name, 0) for name in self.judged | other.judged}
+        self.errors = other.errors | self.errors
         for fault, seconds in other.recovery.items():
             self.recovery.setdefault(fault, []).extend(seconds)
 
@@ -50,6 +52,7 @@ def figures_of(history: History) -> Figures:
     figures = Figures(accepted=len(accepted))
     figures.lost = sum(job not in history.rows or history.rows[job].status not in TERMINAL for job in accepted)
     figures.ends = dict(Counter(_told_end(history.rows[job]) for job in accepted if job in history.rows))
+    figures.errors = _errors(history)
     figures.injected = _injected(history)
     figures.by_fault = dict(Counter(strike.fault for strike in history.counted))
     figures.by_aim |= Counter(strike.aim for strike in history.counted if strike.aim)
@@ -83,5 +86,12 @@ def _injected(history: History) -> dict[str, int]:
     return dict(kinds | Counter({SIGKILL: killed}))
 
 
+def _errors(history: History) -> dict[str, str]:
+    """What the user's handlers raised: whose fault it is that their jobs failed should be told at a glance."""
+    failed = [history.rows[job] for job in history.accepted if job in history.rows and history.rows[job].status == Status.FAILED]
+    return {_told_end(row): history.tried[row.id][-1].error for row in failed if not row.ours and history.tried[row.id]}
+
+
 def _told_end(row: Row) -> str:
-    return f"{row.status}: {row.reason}" if row.status == Status.FAILED else row.status
+    end = f"{row.status}: {row.reason}" if row.status == Status.FAILED else row.status
+    return end if row.ours else f"{row.type} {end}"

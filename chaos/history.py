@@ -1,7 +1,7 @@
 """What happened in one segment of a run, in order by job."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -184,18 +184,20 @@ class History:
         deaths = any(since - margin <= died <= until for died, _ in self.deaths.values())
         return deaths or any(strike.covers(since, until, margin) for strike in self.strikes)
 
-    def cut_off(self, pid: int, since: float, until: float) -> float:
-        """For how many seconds of this time, on end, that process could not tell PostgreSQL that it lives.
+    def cut_off(self, pid: int, since: float, held: float, until: float) -> float:
+        """For how many seconds from `since` to `until`, on end, that process could not tell PostgreSQL that it lives.
 
         A beat that is under way when a connection breaks is given up after `heartbeat_seconds`; whoever was frozen goes on at once.
-        Between two outages that are less than that apart no beat may have come through.
+        Between two outages that are less than that apart no beat may have come through. What was over before `held`, when it took
+        something under its lease, did not cost it that.
         """
         spans = []
         for strike in self.strikes:
             if strike.hits(pid):
                 late = 0.0 if strike.kind == FREEZE else self.heartbeat_seconds
                 spans.append((max(strike.began, since), min((strike.healed or until) + late, until)))
-        return _longest(spans, self.heartbeat_seconds)
+        stretches = _stretches(spans, self.heartbeat_seconds)
+        return max((end - begin for begin, end in stretches if end >= held), default=0.0)
 
     def woke_to_begin(self, run: Run) -> bool:
         """Whether its worker was frozen after the last look at its lease and before the first step of the handler."""
@@ -215,15 +217,17 @@ class History:
         return {job for request in self.requests for job in request.ids}
 
 
-def _longest(spans: Iterable[tuple[float, float]], gap: float) -> float:
-    """How long the longest stretch is that they cover; less than `gap` between two of them does not end it."""
-    longest, since, reached = 0.0, 0.0, float("-inf")
+def _stretches(spans: Iterable[tuple[float, float]], gap: float) -> Iterator[tuple[float, float]]:
+    """Yield what they cover; less than `gap` between two of them does not end a stretch."""
+    since, reached = 0.0, float("-inf")
     for begin, end in sorted(spans):
         if begin - reached >= gap:
+            if reached > since:
+                yield since, reached
             since = begin
         reached = max(reached, end)
-        longest = max(longest, reached - since)
-    return longest
+    if reached > since:
+        yield since, reached
 
 
 def pid_of(worker: str | None) -> int:

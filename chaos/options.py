@@ -3,7 +3,8 @@
 import argparse
 import json
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -105,15 +106,17 @@ def _add_campaign(add: Callable[..., Any]) -> None:
 
 
 def _positive(text: str) -> float:
-    if not 0 < (value := float(text)) < float("inf"):
-        raise argparse.ArgumentTypeError(f"{text}: wants more than 0")
-    return value
+    with suppress(ValueError):
+        if 0 < (value := float(text)) < float("inf"):
+            return value
+    raise argparse.ArgumentTypeError(f"{text}: wants a number, more than 0")
 
 
 def _some(text: str) -> int:
-    if (value := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text}: wants at least 1")
-    return value
+    with suppress(ValueError):
+        if (value := int(text)) >= 1:
+            return value
+    raise argparse.ArgumentTypeError(f"{text}: wants a whole number, at least 1")
 
 
 def _payload(kind: str, text: str) -> dict[str, Any]:
@@ -133,18 +136,23 @@ def _words(text: str) -> tuple[str, ...]:
 def _names(known: Any) -> Any:
     def parsed(text: str) -> tuple[str, ...]:
         if strangers := [name for name in _words(text) if name not in known]:
-            raise argparse.ArgumentTypeError(f"unknown: {', '.join(strangers)}")
+            raise argparse.ArgumentTypeError(f"unknown: {', '.join(strangers)}{_meant(strangers[0], known)}")
         return _words(text)
 
     return parsed
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    near = near_names(name, known)
+    return f" (did you mean {' or '.join(near)}?)" if near else ""
 
 
 def _setting(text: str) -> tuple[str, str]:
     """One that the service knows, and that the suite leaves to others."""
     name, value = _pair("--set", text)
     if name not in SETTINGS and not name.startswith(OF_THE_STORE):
-        near = " or ".join(near_names(name, {*SETTINGS} - {*RESERVED}))
-        raise ValueError(f"--set {name}: is no setting of the service; did you mean {near}? What only your handlers read wants --env")
+        meant = _meant(name, {*SETTINGS} - {*RESERVED})
+        raise ValueError(f"--set {name}: is no setting of the service{meant}. What only your handlers read wants --env")
     return name, value
 
 

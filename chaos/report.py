@@ -10,6 +10,7 @@ from rich.table import Table
 
 from chaos.campaign import Tally
 from chaos.checks import INVARIANTS
+from chaos.client import OURS
 
 OURS_ALONE = {  # what is judged of our own jobs only: what the user's should do, the suite does not know
     2: "that somebody sent it",
@@ -82,10 +83,8 @@ def print_report(tally: Tally) -> None:
         f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again as a lease was "
         f"lost ({figures.allowed} leases of running jobs were)"
     )
-    console.print("Their ends: " + ", ".join(f"{end} {count:,}" for end, count in sorted(figures.ends.items())) + ".")
-    for name, cases, _ in _judged(tally):
-        if not cases:
-            console.print(f"invariant {name}: there was no case of it")
+    ends = ", ".join(f"{end} {count:,}" for end, count in sorted(figures.ends.items()))
+    console.print(f"Their ends: {ends}.", markup=False, highlight=False)
     for sentence in _sentences(tally):
         console.print(sentence, markup=False, highlight=False)
 
@@ -105,17 +104,37 @@ def _sentences(tally: Tally) -> Iterator[str]:
     for name, why in sorted(tally.missed.items()):
         if name not in figures.by_fault:
             yield f"- {name}: never struck: {why}"
-    if tally.theirs:
-        yield f"- of {', '.join(tally.theirs)} these parts of invariants were not judged:"
-        yield from (f"  - {number}: {part}" for number, part in OURS_ALONE.items())
+    yield from _not_judged(tally)
+    yield from (f"- {end}; one of them at last by {error}" for end, error in sorted(figures.errors.items()))
     if figures.again:
-        yield f"- run again: {', '.join(f'{kind} {count:,}' for kind, count in sorted(figures.again_by_type.items()))}; among them"
+        yield f"- run again: {', '.join(_again(tally))}; among them"
         yield from (f"  - {job} ({kind}): {runs} runs" for job, kind, runs in figures.examples)
     if tally.at_a_time > 1:
         yield f"- up to {tally.at_a_time} faults at a time: their recoveries are not of one fault; `--themes alone` measures each by itself"
     yield f"- {verdict(tally)}"
     for number, finding in tally.findings:
         yield f"  - segment {number}, invariant {finding.number} ({finding.sentence}): {finding.what}"
+
+
+def _not_judged(tally: Tally) -> Iterator[str]:
+    if tally.segments and (unseen := list(_unseen(tally))):
+        yield "- no case of these came up; a longer run, or one with more themes, has some:"
+        yield from (f"  - {name}" for name in unseen)
+    if tally.theirs:
+        yield f"- of {', '.join(tally.theirs)} these parts of invariants were not judged:"
+        yield from (f"  - {number}: {part}" for number, part in OURS_ALONE.items())
+
+
+def _unseen(tally: Tally) -> Iterator[str]:
+    """Invariants of which no case came up, but for those that are not judged of the user's jobs."""
+    for known in sorted(INVARIANTS, key=lambda known: known.number):
+        if not (tally.figures.judged.get(known.name, 0) or (tally.theirs and known.number in OURS_ALONE)):
+            yield known.name
+
+
+def _again(tally: Tally) -> Iterator[str]:
+    for kind, count in sorted(tally.figures.again_by_type.items()):
+        yield f"{kind} {count:,}{' (the suite has schedules of it)' if tally.theirs and kind.startswith(OURS) else ''}"
 
 
 def _judged(tally: Tally) -> Iterator[tuple[str, int, int]]:

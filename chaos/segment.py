@@ -38,6 +38,7 @@ WATCH_SECONDS = 0.5
 ECHO_SECONDS = 2.0  # of load: who wakes up last has to meet some
 CALM_LOAD_SECONDS = 8.0
 Until = Callable[[asyncio.Event], Coroutine[Any, Any, None]]
+Say = Callable[[str], None]
 MARK = "the end of the recording"
 
 
@@ -71,8 +72,8 @@ class Outcome:
     history: History
 
 
-async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
-    """Run it. Its files are in `folder` afterwards."""
+async def run_segment(servers: Servers, plan: Plan, folder: Path, say: Say = lambda _: None) -> Outcome:
+    """Run it, and say how far it is. Its files are in `folder` afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     history = History()
@@ -85,7 +86,7 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
             history.job_timeout = world.settings.job_timeout_seconds
             world.client.numbers = itertools.count(plan.first)
             await _try_jobs(world, plan)
-            missed, left = await _broken_and_healed(world, plan)
+            missed, left = await _broken_and_healed(world, plan, say)
             await world.stop_members()
             history.left = {**await ghosts_left(world), **left}
             await _end_of_recording(world)
@@ -97,15 +98,17 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path) -> Outcome:
     return Outcome(findings, replace(figures_of(history), judged=judged), missed, history)
 
 
-async def _broken_and_healed(world: World, plan: Plan) -> tuple[Mapping[str, str], Left]:
+async def _broken_and_healed(world: World, plan: Plan, say: Say) -> tuple[Mapping[str, str], Left]:
     """Return the faults that did not strike, and why; and what was left at rest. A service that does not come back is written down."""
     missed: Mapping[str, str] = {}
     try:
         async with _for_the_time_of(world.keep(), _watch_group(world), LetterWatch(world.broker, world.journal).watch()):
             missed = await _strike(world, plan)
             await _heal(world, plan)
+            say(f"  all faults are healed: now all jobs have to be over within {plan.patience:g} s")
             if left := await rest(world, plan.patience):  # poison jobs go on killing until they are dead-lettered
                 return missed, left
+            say("  all are over: load once more, then all processes are ended and the history is checked")
             await _calm(world, plan)
             return missed, await rest(world, plan.patience)
     except StrandedError as error:

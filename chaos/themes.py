@@ -16,16 +16,16 @@ THEMES: Mapping[str, Sequence[str]] = {
     "upgrade": [name for name, fault in FAULTS.items() if fault.kind in {"upgrade", "clock"}],
     "all": [name for name in FAULTS if name not in MINUTES],
     "crashes": ["consumer.kill"],  # one at a time: what a crash costs when nothing else is broken
-    "a minute": MINUTES,
+    "minutes": MINUTES,
     "alone": [name for name in FAULTS if name not in MINUTES],  # one after the other: what each costs when nothing else is broken
 }
-HANDS: Mapping[str, int] = {"crashes": 1, "alone": 1, "freezes": 4, "a minute": 3, "upgrade": 3}  # freezes and restarts take long
+HANDS: Mapping[str, int] = {"crashes": 1, "alone": 1, "freezes": 4, "minutes": 3, "upgrade": 3}  # freezes and restarts take long
 # Seconds between two faults. A poison job takes three workers with it: more of them than that would be a test of restarts alone.
 PAUSES: Mapping[str, tuple[float, float]] = {"handlers": (1.0, 4.0), "crashes": (20.0, 25.0), "alone": (11.0, 12.0)}
 # In which faults begin: two rounds of a minute; a segment of single faults is one round of as many as there is time for.
-LEAST_SECONDS: Mapping[str, float] = {"a minute": 80.0, "alone": 300.0}
+LEAST_SECONDS: Mapping[str, float] = {"minutes": 80.0, "alone": 300.0}
 ROUND = 18
-USUAL = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "crashes", "a minute", "all")
+USUAL = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "crashes", "minutes", "all")
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS.values()))
 
 

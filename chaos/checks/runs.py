@@ -54,8 +54,8 @@ def _explained(history: History, tried: Tried) -> bool:
     died, code = history.deaths.get(tried.pid, (float("inf"), 0))
     if code != 0 and died <= tried.ended + EARLY_SECONDS:
         return True
-    since = (tried.began or tried.ended) - _late(history)
-    cut_off = history.cut_off(tried.pid, since, tried.ended)
+    held = tried.began or tried.ended
+    cut_off = history.cut_off(tried.pid, held - _late(history), held, tried.ended)
     return cut_off >= history.lease_seconds - history.heartbeat_seconds - SPARE_SECONDS
 
 

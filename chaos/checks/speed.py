@@ -8,6 +8,7 @@ from chaos.history import CALM_SECONDS, History, pid_of
 CRASH_SECONDS = 2.0  # over the lease: 12 s by default
 GHOST_SECONDS = 8.0
 PROMPT_SECONDS = 2.0
+WARM_SECONDS = 3.0  # everything has just started, and the first jobs for child processes start these, too
 KILLED = -9
 
 
@@ -59,7 +60,8 @@ def ghosts_go(history: History) -> Iterator[str]:
 @invariant(14, "where nothing is broken a job starts within 2 s")
 def nothing_waits(history: History) -> Iterator[str]:
     """From the answer to the handler, for jobs that are due at once."""
-    for request in history.requests:
+    warm = history.scheduled + WARM_SECONDS if history.scheduled else 0.0
+    for request in (request for request in history.requests if request.sent >= warm):
         for job in request.ids:
             moves, runs = history.moves[job], history.runs[job]
             if not runs or not moves or moves[0].went_to != "PENDING":

@@ -457,6 +457,15 @@ def test_a_retry_may_be_late_when_something_is_broken() -> None:
     assert 8 in {finding.number for finding in check(history)}, "it was late before that"
 
 
+@pytest.mark.parametrize(("scheduled", "found"), [(96.9, True), (97.1, False)])
+def test_the_first_jobs_of_all_may_wait_longer(scheduled: float, *, found: bool) -> None:
+    """14: everything has just started then; three seconds later nothing waits."""
+    history = sound()
+    history.scheduled = scheduled
+    history.runs[JOB] = [Run(JOB, 1, ONE, 102.2, 102.6, "returned")]
+    assert (14 in {finding.number for finding in check(history)}) == found
+
+
 def test_a_crash_that_takes_too_long_is_found() -> None:
     """13: 10 s of lease and 2 s; the other consumer was there all the time."""
     history = taken_over()
@@ -531,6 +540,15 @@ def test_time_may_be_up_where_the_process_stood(fault: str, victims: list[int], 
     history = sound()
     history.tried[JOB] = [Tried(JOB, 1, ONE, 90.0, 100.0, "failed", "timeout: stopped after 10 s")]
     history.strikes.append(Strike(fault, "a kind", [], victims, 91.0, 91.0, healed=99.0))
+    assert (6 in {finding.number for finding in check(history)}) == found
+
+
+@pytest.mark.parametrize(("healed", "found"), [(97.2, False), (97.0, True)])
+def test_an_outage_that_was_over_before_the_attempt_explains_no_lost_lease(healed: float, *, found: bool) -> None:
+    """6: the attempt began at 100.1 under a lease that held then; the last beat that was lost may have been given up shortly before."""
+    history = taken_over()
+    history.deaths.clear()
+    history.strikes.append(Strike("postgres.freeze", "Postgres", [], [EVERYONE], healed - 12.0, healed - 12.0, healed=healed))
     assert (6 in {finding.number for finding in check(history)}) == found
 
 

@@ -6,10 +6,19 @@ from chaos.history import History, Moved, Request, Row, Run, Tried
 ONE, TWO = "machine:11:a", "machine:12:b"  # workers
 
 
-def accepted(history: History, job: str, answered: float, began: float, *, state: str = "COMPLETED", reason: str | None = None) -> None:
+def accepted(
+    history: History,
+    job: str,
+    answered: float,
+    began: float,
+    *,
+    state: str = "COMPLETED",
+    reason: str | None = None,
+    kind: str = "chaos.work",
+) -> None:
     """Add a job that was due at once."""
     history.requests.append(Request(answered - 0.01, [1], None, answered, 202, [job]))
-    history.rows[job] = Row(job, "chaos.work", state, 1, 0, 0, 4, ONE, reason, {}, None, None, None, answered, began + 1)
+    history.rows[job] = Row(job, kind, state, 1, 0, 0, 4, ONE, reason, {}, None, None, None, answered, began + 1)
     history.moves[job] = [Moved(job, answered, None, "PENDING", None, 0, None, None)]
     history.runs[job] = [Run(job, 1, ONE, began, began + 0.1, "returned")]
 
@@ -37,3 +46,18 @@ def test_what_ran_again_is_told_by_type_and_by_id() -> None:
     found = figures_of(history)
     assert (found.again, found.allowed, found.again_by_type) == (1, 1, {"chaos.work": 1})
     assert found.examples == [("a", "chaos.work", 2)]
+
+
+def test_ends_of_a_users_jobs_are_told_by_type_with_an_error() -> None:
+    """So that a fault of their handler is not taken for one of the service."""
+    history = History()
+    accepted(history, "a", 1.0, 1.1, state="FAILED", reason="attempts_spent", kind="shop.order")
+    accepted(history, "b", 1.0, 1.1, kind="shop.order")
+    accepted(history, "c", 1.0, 1.1, state="FAILED", reason="attempts_spent")
+    for job in "ac":
+        history.tried[job] = [Tried(job, 1, ONE, 1.1, 1.2, "failed", error) for error in ("IndexError: 3", "KeyError: 'id'")]
+    total = Figures()
+    total.add(figures_of(history))
+    failed = "shop.order FAILED: attempts_spent"
+    assert total.ends == {failed: 1, "shop.order COMPLETED": 1, "FAILED: attempts_spent": 1}
+    assert total.errors == {failed: "KeyError: 'id'"}

@@ -114,3 +114,24 @@ def test_what_is_not_judged_of_the_users_jobs_is_said() -> None:
     assert all(f"- {number}: " in users for number in OURS_ALONE)
     assert "not judged" not in markdown(Tally(1, theirs=parse(["--job", "chaos.work", "{}"]).theirs))
     assert {*OURS_ALONE} < {known.number for known in INVARIANTS}
+
+
+def test_what_no_case_came_up_of_is_said_but_for_what_is_not_judged() -> None:
+    """One who reads that all held should know of what."""
+    unseen = "1: every job that was answered 2xx is in a terminal state in the end"
+    told = markdown(Tally(1, segments=1))
+    assert f"  - {unseen}" in told
+    assert "  - 8: a retry comes after 2, 4, 8 s" in told
+    theirs = markdown(Tally(1, segments=1, theirs=["shop.order"], figures=Figures(judged={unseen: 1})))
+    assert f"  - {unseen}" not in theirs
+    assert "  - 8: a retry comes after 2, 4, 8 s" not in theirs
+    assert "no case of these" not in markdown(Tally(1))
+
+
+def test_whose_fault_it_is_that_a_users_job_failed_is_told() -> None:
+    """By type and by what it raised; what the suite submits beside theirs is named as such."""
+    figures = Figures(ends={"shop.order FAILED: attempts_spent": 3}, errors={"shop.order FAILED: attempts_spent": "KeyError: 'id'"})
+    figures.again, figures.again_by_type = 1, {"chaos.work": 1}
+    told = markdown(Tally(1, segments=1, figures=figures, theirs=["shop.order"]))
+    assert "- shop.order FAILED: attempts_spent; one of them at last by KeyError: 'id'" in told
+    assert "run again: chaos.work 1 (the suite has schedules of it)" in told
