@@ -107,11 +107,12 @@ class Request(NamedTuple):
 
 
 class Replay(NamedTuple):
-    """Somebody asked at `t` to run dead jobs again, `limit` at most; `ids` of those that do, None if there was no answer."""
+    """Somebody asked at `t` to run dead jobs again, `limit` at most; `ids` of those that do by the answer, None if there was none."""
 
     t: float
     limit: int
     ids: Collection[str] | None = None
+    answered: float = float("inf")
 
 
 @dataclass

@@ -103,7 +103,7 @@ def _read_asked(history: History, event: dict[str, Any]) -> None:
         case "cancel":
             history.cancels.add(event["job"])
         case "replay":
-            history.replays.append(Replay(event["began"], event["limit"], event["ids"]))
+            history.replays.append(Replay(event["began"], event["limit"], event["ids"], event["t"]))
         case "hook":
             history.hooks[event["job"]].append(event)
 

@@ -26,19 +26,23 @@ class Recovery:
         waits = sorted(Wait(*wait) for wait in _runs(history))
         self._since = [wait.since for wait in waits]
         self._latest = list(accumulate((wait.until for wait in waits), max))
+        self._strikes = sorted(strike.began for strike in history.strikes)
         self._late = sorted([*(wait for wait in waits if wait.until - wait.since > LATE_SECONDS), *_refusals(history)])
 
     def seconds(self, strike: Strike) -> float | None:
         """From its healing until all that should have run by then does, and nothing that came after it waits or is refused any more.
 
-        None when it was never healed. A process that was killed is healed at once: the time until it was started again is part of this.
+        What begins to wait when the next fault has struck waits for that. None when it was never healed. A process that was killed is
+        healed at once: the time until it was started again is part of this.
         """
         if (healed := strike.healed) is None:
             return None
         waited = bisect_right(self._since, healed)
         over = max(healed, self._latest[waited - 1]) if waited else healed
+        following = self._strikes[bisect_right(self._strikes, healed) :]
+        next_strike = following[0] if following else float("inf")
         for wait in self._late[bisect_right(self._late, Wait(healed, float("inf"))) :]:
-            if wait.since > over + LATE_SECONDS:
+            if wait.since > min(over + LATE_SECONDS, next_strike):
                 break
             over = max(over, wait.until)
         return over - healed

@@ -1,15 +1,16 @@
 """Invariants 1 to 5 and 9: no job is lost, none is made up, each goes its legal way."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from chaos.checks.invariant import HELD, invariant
-from chaos.history import History, Moved, Row
+from chaos.history import History, Moved, Replay, Row
 from shared.lifecycle import MOVES, TERMINAL, Status
 
 LEGAL = {(source, target) for move in MOVES.values() for source in move.sources for target in move.targets}
 RECORDED_SECONDS = 2.0  # the recorder stamps what it hears when it comes to it
+READ_SECONDS = 0.02  # clocks of one machine, read in two processes
 REPLAY_SECONDS = 5.0  # a client waits four
 SETTLED = {Status.COMPLETED, Status.RETRYING, Status.SCHEDULED, Status.FAILED}
 NEW = {Status.PENDING, Status.SCHEDULED}
@@ -146,18 +147,31 @@ def ends_have_reasons(history: History) -> Iterator[str]:
 
 def _unasked_replays(history: History) -> Iterator[str]:
     """Each is named in the answer to a request, or comes within moments of one without an answer; later only where something is broken."""
-    answered = Counter(job for replay in history.replays for job in replay.ids or ())
     unanswered = [replay for replay in history.replays if replay.ids is None]
     unnamed = 0
-    for job, moves in history.moves.items():
-        again = [move for move in moves if move.came_from in TERMINAL and move.went_to not in (None, move.came_from)]
-        for move in again[answered[job] :]:
+    for job, moves in _unnamed(history):
+        for move in moves:
             unnamed += 1
             asked = any(0 <= move.t - replay.t + RECORDED_SECONDS <= REPLAY_SECONDS for replay in unanswered)
             if not asked and not history.troubled(move.t, move.t):
                 yield f"{job}: {move.came_from} to {move.went_to}, and nobody had just asked for a replay"
     if unnamed > (most := sum(replay.limit for replay in unanswered)):
         yield f"{unnamed} jobs were replayed that no answer names, and {most} may have been without an answer"
+
+
+def _unnamed(history: History) -> Iterator[tuple[str, Sequence[Moved]]]:
+    """Yield jobs with the moves of theirs that begin anew and are in no answer: each answer is of the first one while it was awaited."""
+    answers: dict[str, list[Replay]] = defaultdict(list)
+    for replay in sorted(history.replays, key=lambda replay: replay.answered):
+        for job in replay.ids or ():
+            answers[job].append(replay)
+    for job, moves in history.moves.items():
+        again = [move for move in moves if move.came_from in TERMINAL and move.went_to not in (None, move.came_from)]
+        for replay in answers[job]:
+            named = (move for move in again if replay.t - READ_SECONDS <= move.t <= replay.answered + READ_SECONDS)
+            if (first := next(named, None)) is not None:
+                again.remove(first)
+        yield job, again
 
 
 def _deserved(history: History, row: Row) -> bool:

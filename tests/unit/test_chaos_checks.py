@@ -447,6 +447,21 @@ def test_a_replay_need_not_wait() -> None:
     assert 8 not in {finding.number for finding in check(history)}
 
 
+@pytest.mark.parametrize(("named", "found"), [((129.9, 130.1), False), ((119.9, 120.1), True)])
+def test_an_answer_is_of_the_replay_that_came_while_it_was_awaited(named: tuple[float, float], *, found: bool) -> None:
+    """4: the one before it had no answer, long ago."""
+    history = sound()
+    for at in (101.0, 130.0):
+        history.moves[JOB] += [
+            Moved(JOB, at, "FAILED", "PENDING", 1, 1, None, None),
+            Moved(JOB, at + 0.1, "PENDING", "PROCESSING", 1, 2, None, "l1"),
+            Moved(JOB, at + 0.2, "PROCESSING", "FAILED", 2, 2, "l1", None),
+        ]
+    sent, answered = named
+    history.replays = [Replay(100.9, 3), Replay(sent, 3, [JOB], answered)]
+    assert any("nobody had just asked" in finding.what for finding in check(history)) == found
+
+
 def test_a_retry_may_be_late_when_something_is_broken() -> None:
     """8: only the lower bound holds then."""
     history = retried()

@@ -68,6 +68,15 @@ def test_who_comes_after_the_healing_and_waits_counts() -> None:
     assert seconds(told) == 7.0
 
 
+def test_what_begins_to_wait_after_the_next_strike_is_of_that_one() -> None:
+    """Who waited before goes on counting."""
+    told = history()
+    ran(told, "a", HEALED + MORE, HEALED + 4)
+    ran(told, "b", HEALED + 4, HEALED + 7)
+    told.strikes = [STRIKE, Strike("redis.kill", "Redis", ["redis"], [], HEALED + 3.5, HEALED + 3.6, healed=HEALED + 3.8)]
+    assert seconds(told) == 4.0
+
+
 def test_a_refusal_after_the_healing_counts() -> None:
     """Not one by an impatient client, nor an answer."""
     told = history()
