@@ -127,11 +127,11 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
 
 
 def _themes(options: Options, tally: Tally, dice: Random) -> Sequence[str]:
-    """None when the faults were chosen one by one. A campaign breaks four things at a time, those that it has broken least."""
-    if options.faults:
-        return ()
+    """None when only faults were chosen. A campaign breaks four things at a time, those that it has broken least."""
     if options.themes:
         return (options.themes[tally.segments % len(options.themes)],)
+    if options.faults:
+        return ()
     if options.campaign and dice.random() < TARGETED:
         deficits = sorted(_deficits(tally.figures).items(), key=lambda item: -item[1])
         if lacking := tuple(dict.fromkeys(theme_for(kind) for kind, share in deficits if share > 0)):

@@ -86,8 +86,9 @@ def _add_load(add: Callable[..., Any]) -> None:
 
 
 def _add_faults(add: Callable[..., Any]) -> None:
+    one_by_one = "these faults only (with --themes alone: one at a time)"
     add("--themes", type=_names(THEMES), default=(), metavar="THEME,...", help=f"segments of these only: {', '.join(THEMES)}")
-    add("--faults", type=_names(FAULTS), default=(), metavar="FAULT,...", help=f"these faults only: {', '.join(FAULTS)}")
+    add("--faults", type=_names(FAULTS), default=(), metavar="FAULT,...", help=f"{one_by_one}: {', '.join(FAULTS)}")
 
 
 def _add_users(add: Callable[..., Any]) -> None:

@@ -32,7 +32,7 @@ class Recovery:
     def seconds(self, strike: Strike) -> float | None:
         """From its healing until all that should have run by then does, and nothing that came after it waits or is refused any more.
 
-        What begins to wait when the next fault has struck waits for that. None when it was never healed. A process that was killed is
+        Who had not waited long when the next fault struck waits for that one. None when it was never healed. A process that was killed is
         healed at once: the time until it was started again is part of this.
         """
         if (healed := strike.healed) is None:
@@ -40,9 +40,9 @@ class Recovery:
         waited = bisect_right(self._since, healed)
         over = max(healed, self._latest[waited - 1]) if waited else healed
         following = self._strikes[bisect_right(self._strikes, healed) :]
-        next_strike = following[0] if following else float("inf")
+        next_strike = following[0] if following else float("inf")  # who comes LATE_SECONDS before it is not late until it strikes
         for wait in self._late[bisect_right(self._late, Wait(healed, float("inf"))) :]:
-            if wait.since > min(over + LATE_SECONDS, next_strike):
+            if wait.since > min(over + LATE_SECONDS, next_strike - LATE_SECONDS):
                 break
             over = max(over, wait.until)
         return over - healed
@@ -81,6 +81,6 @@ def _lost(history: History, job: str) -> Mapping[int, float]:
 
 
 def _lost_at(history: History, tried: Tried) -> float:
-    """When its worker died, or the last moment at which it can have said that it lives."""
+    """When its worker died, or the last moment at which it can have said that it lives; not before the attempt began."""
     died = history.deaths.get(tried.pid, (tried.ended + 1, 0))[0]
-    return died if died <= tried.ended else tried.ended - history.lease_seconds
+    return died if died <= tried.ended else max(tried.ended - history.lease_seconds, tried.began or 0.0)

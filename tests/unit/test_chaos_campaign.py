@@ -15,7 +15,7 @@ from chaos.figures import Figures
 from chaos.injector import PAUSE_SECONDS
 from chaos.options import parse
 from chaos.report import markdown
-from chaos.themes import KINDS, ROUND, THEMES, USUAL, theme_for
+from chaos.themes import KINDS, PAUSES, ROUND, THEMES, USUAL, theme_for
 
 
 def reached() -> Figures:
@@ -100,6 +100,12 @@ def test_single_faults_come_in_rounds() -> None:
         tally.figures.by_fault |= dict.fromkeys(plan.faults, 1)
     assert (plan.hands, len(plan.faults)) == (1, ROUND)
     assert len(seen) == len({*seen}) > 2 * ROUND - 1
+
+
+def test_chosen_faults_strike_as_a_theme_does() -> None:
+    """One at a time, so that what each costs can be measured often."""
+    plan = next(plans(parse(["--themes", "alone", "--faults", "redis.flush,redis.kill", "--seed", "1"]), Tally(1)))
+    assert (plan.faults, plan.hands, plan.pause) == (("redis.flush", "redis.kill"), 1, PAUSES["alone"])
 
 
 def test_a_segment_is_as_patient_as_was_asked_for() -> None:

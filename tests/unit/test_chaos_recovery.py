@@ -75,6 +75,20 @@ def test_what_begins_to_wait_after_the_next_strike_is_of_that_one() -> None:
     ran(told, "b", HEALED + 4, HEALED + 7)
     told.strikes = [STRIKE, Strike("redis.kill", "Redis", ["redis"], [], HEALED + 3.5, HEALED + 3.6, healed=HEALED + 3.8)]
     assert seconds(told) == 4.0
+    ran(told, "c", HEALED + 3, HEALED + 5)
+    assert seconds(told) == 4.0, "it had waited for half a second when that came"
+    ran(told, "d", HEALED + 2, HEALED + 5)
+    assert seconds(told) == 5.0
+
+
+def test_what_the_next_fault_cost_its_lease_has_not_waited_since_before_it_began() -> None:
+    """When its worker last said that it lives is not known: a lease ago at most."""
+    told = history()
+    ran(told, "a", HEALED - 1, HEALED + MORE)
+    ran(told, "b", HEALED + 4, HEALED + 4.1)
+    ran_again(told, "b", HEALED + 11, HEALED + 12)
+    told.strikes = [STRIKE, Strike("consumer.freeze.past", "SIGSTOP", [], [11], HEALED + 4.5, HEALED + 4.5, healed=HEALED + 17)]
+    assert seconds(told) == MORE
 
 
 def test_a_refusal_after_the_healing_counts() -> None:
