@@ -74,7 +74,10 @@ class Moved(NamedTuple):
 
 @dataclass
 class Run:
-    """One execution of a handler, as the recorder heard of it. `ended` is None when nothing was heard of its end."""
+    """One execution of a handler, as the recorder heard of it. `ended` is None when nothing was heard of its end.
+
+    Its worker had `looked` at its lease just before `began`, by its own word; None if it said nothing of that.
+    """
 
     job: str
     attempt: int
@@ -82,6 +85,7 @@ class Run:
     began: float
     ended: float | None = None
     how: str = ""
+    looked: float | None = None
 
     @property
     def pid(self) -> int:
@@ -203,8 +207,9 @@ class History:
     def woke_to_begin(self, run: Run) -> bool:
         """Whether its worker was frozen after the last look at its lease and before the first step of the handler."""
         return any(
-            strike.detail.endswith(" at started") and run.pid in strike.victims and strike.covers(run.began, run.began, CALM_SECONDS)
+            run.pid in strike.victims and (_stood_at_start(strike, run) or _stood_between(strike, run))
             for strike in self.strikes
+            if strike.kind == FREEZE
         )
 
     @property
@@ -216,6 +221,15 @@ class History:
     def accepted(self) -> set[str]:
         """Ids of the jobs whose submission was answered 2xx."""
         return {job for request in self.requests for job in request.ids}
+
+
+def _stood_at_start(strike: Strike, run: Run) -> bool:
+    return strike.detail.endswith(" at started") and strike.covers(run.began, run.began, CALM_SECONDS)
+
+
+def _stood_between(strike: Strike, run: Run) -> bool:
+    """By chance: it had looked before it stood, and was heard of when it went on."""
+    return run.looked is not None and run.looked <= strike.hit and run.began >= (strike.mending or float("inf"))
 
 
 def _stretches(spans: Iterable[tuple[float, float]], gap: float) -> Iterator[tuple[float, float]]:

@@ -114,7 +114,7 @@ def read_recording(history: History, file: Path) -> None:
     for event in read(file):
         match event["e"]:
             case "start":
-                run = Run(event["job"], event["n"], event["worker"], event["t"])
+                run = Run(event["job"], event["n"], event["worker"], event["t"], looked=event.get("looked"))
                 open_runs[run.job, run.attempt, run.worker] = run
                 history.runs[run.job].append(run)
             case "end":

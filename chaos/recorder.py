@@ -7,6 +7,7 @@ hands: it arrives though its sender is killed in the next moment.
 import os
 import socket
 import sys
+import time
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,7 @@ from chaos.journal import Journal
 SOCKET_VARIABLE = "CHAOS_RECORDER"
 MAX_BYTES = 65_536
 NICENESS = -15  # as root
+LONGEST_SECONDS = 300.0  # that anybody is frozen, and more
 
 
 def tell(event: str, **fields: Any) -> None:
@@ -40,7 +42,15 @@ def record(path: str, file: Path) -> None:
         entrance.bind(path)
         while True:
             event = orjson.loads(entrance.recv(MAX_BYTES))
+            if "looked" in event:
+                event["looked"] = _by_our_clock(event["looked"])
             journal.note(event.pop("e"), **event)
+
+
+def _by_our_clock(moment: float) -> float:
+    """Return when a moment of the machine's monotonic clock was, in Unix seconds. Now, if that clock was wrong where it was read."""
+    ago = time.monotonic() - moment
+    return time.time() - (ago if 0 <= ago < LONGEST_SECONDS else 0)
 
 
 if __name__ == "__main__":

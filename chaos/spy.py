@@ -1,5 +1,6 @@
 """Tells the recorder about every attempt in this consumer, whoever wrote the handler. Imported through MILLSTREAM_HANDLERS."""
 
+import time
 from contextlib import ExitStack
 
 from chaos.recorder import tell
@@ -10,7 +11,9 @@ from shared.models import Entry
 
 
 def _started(attempt: Attempt) -> None:
-    tell("start", job=attempt.job.id, n=attempt.job.attempt, worker=attempt.lease.worker)
+    """It has looked at its lease just now; that may be long ago when it can say so: threads wait for each other, and may be frozen."""
+    looked = time.monotonic()
+    tell("start", job=attempt.job.id, n=attempt.job.attempt, worker=attempt.lease.worker, looked=looked)
 
 
 def _ended(detail: tuple[Attempt, Ending]) -> None:

@@ -412,6 +412,18 @@ def test_only_who_is_frozen_at_its_first_step_may_run_what_is_done(detail: str, 
     assert (check(history) == []) != found
 
 
+@pytest.mark.parametrize(("looked", "found"), [(None, True), (100.15, False), (117.05, True)])
+def test_who_has_looked_before_it_was_frozen_may_run_what_is_done(looked: float | None, *, found: bool) -> None:
+    """3 and 7: between the look and the first step of a handler there is always a moment."""
+    history = taken_over()
+    history.deaths.clear()
+    history.runs[JOB][0].began, history.runs[JOB][0].looked = 117.1, looked
+    history.runs[JOB][1].ended = 117.3
+    history.strikes.append(Strike("service.freeze.past", "SIGSTOP", [], [11], 100.1, 100.2, "consumer-3", healed=117.0, mending=117.0))
+    assert ({finding.number for finding in check(history)} == {3, 7}) == found
+    assert (check(history) == []) != found
+
+
 @pytest.mark.parametrize(("began", "found"), [(102.4, True), (102.6, False), (103.6, True)])
 def test_a_retry_too_early_or_too_late_is_found(began: float, *, found: bool) -> None:
     """8: two seconds after the failure at 100.5, or up to one second later."""

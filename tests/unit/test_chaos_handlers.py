@@ -5,6 +5,7 @@ import os
 import secrets
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -19,7 +20,9 @@ from chaos import recorder, work
 from chaos.client import Client
 from chaos.faults import FAULTS, MissedError, jobs
 from chaos.faults.jobs import LONG_LEASES
+from chaos.history import History
 from chaos.journal import Journal, read
+from chaos.reading import read_recording
 from chaos.servers import until
 from shared.embedded.process import Process
 from shared.settings import Settings
@@ -103,3 +106,22 @@ async def test_it_was_accepted_and_never_began(listener: int, tmp_path: Path, mo
 async def test_the_recorder_goes_before_those_who_tell_it(listener: int) -> None:
     """They would wait for it: few datagrams fit into the kernel's queue."""
     assert os.getpriority(os.PRIO_PROCESS, listener) < os.getpriority(os.PRIO_PROCESS, 0)
+
+
+@pytest.mark.parametrize(("ago", "known"), [(20.0, 20.0), (4000.0, 0.0), (-50.0, 0.0)])
+async def test_when_a_worker_looked_at_its_lease_is_told_by_the_recorders_clock(
+    listener: int, tmp_path: Path, ago: float, known: float
+) -> None:
+    """A start may be heard of long after; a monotonic clock that cannot be right is none."""
+    del listener
+    recorder.tell("start", job="a", n=1, worker="machine:11:a", looked=time.monotonic() - ago)
+
+    async def written() -> bool:
+        return any(read(tmp_path / "recording"))
+
+    await until(written, 20, "it is written down")
+    history = History()
+    read_recording(history, tmp_path / "recording")
+    [run] = history.runs["a"]
+    assert run.looked is not None
+    assert run.began - run.looked == pytest.approx(known, abs=2.0)
