@@ -4,10 +4,12 @@ import asyncio
 import io
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import structlog
 
 from shared.broker import Broker
 from shared.database import Database
@@ -25,7 +27,17 @@ from tests.support.producer import Api, running
 
 
 @pytest.fixture
-def millstream(api: Api, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+def _log_elsewhere() -> Iterator[None]:
+    """The producer of these tests lives in their process: what it logs is not what a command prints."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+def millstream(
+    _log_elsewhere: None, api: Api, settings: Settings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Command:
     """The command, told the producer's port."""
     del api
     monkeypatch.setenv("MILLSTREAM_PORT", str(settings.port))
