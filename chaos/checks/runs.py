@@ -52,19 +52,30 @@ def executions_are_bounded(history: History) -> Iterator[str]:
 
 def _explained(history: History, tried: Tried) -> bool:
     died, code = history.deaths.get(tried.pid, (float("inf"), 0))
-    if code != 0 and died <= tried.ended + EARLY_SECONDS:
+    if died <= tried.ended + EARLY_SECONDS and (code != 0 or _never_heard(history, tried, died)):
         return True
     held = tried.began or tried.ended
     cut_off = history.cut_off(tried.pid, held - _late(history), held, tried.ended)
     return cut_off >= history.lease_seconds - history.heartbeat_seconds - SPARE_SECONDS
 
 
+def _never_heard(history: History, tried: Tried, died: float) -> bool:
+    """It was told to end, and did in order, while the answer to its claim was still under way: it ran nothing that it could give back."""
+    told = history.told.get(tried.pid, float("inf")) <= died
+    ran = any((run.attempt, run.worker) == (tried.attempt, tried.worker) for run in history.runs[tried.job])
+    return told and not ran and _unanswered(history, tried, died, CALM_SECONDS)
+
+
 def _gave_back(history: History, tried: Tried) -> bool:
     """It was told to end, was not sure of its lease, or never heard of its claim."""
-    if history.told.get(tried.pid, float("inf")) <= tried.ended + EARLY_SECONDS:
-        return True
+    told = history.told.get(tried.pid, float("inf")) <= tried.ended + EARLY_SECONDS
+    return told or _unanswered(history, tried, tried.ended, _late(history))
+
+
+def _unanswered(history: History, tried: Tried, until: float, margin: float) -> bool:
+    """Whether a fault may have kept the answer to the claim of this attempt from its worker."""
     return any(
-        (strike.kind == POSTGRES or strike.hits(tried.pid)) and strike.covers(tried.began or tried.ended, tried.ended, _late(history))
+        (strike.kind == POSTGRES or strike.hits(tried.pid)) and strike.covers(tried.began or tried.ended, until, margin)
         for strike in history.strikes
     )
 

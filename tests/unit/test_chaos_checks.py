@@ -579,6 +579,30 @@ def test_an_outage_that_was_over_before_the_attempt_explains_no_lost_lease(heale
     assert (6 in {finding.number for finding in check(history)}) == found
 
 
+@pytest.mark.parametrize(
+    ("ran", "told", "victims", "found"),
+    [
+        (False, 100.3, [11], False),
+        (True, 100.3, [11], True),
+        (False, None, [11], True),
+        (False, 100.3, [12], True),
+    ],
+)
+def test_who_ends_before_it_hears_of_its_claim_cannot_give_it_back(
+    told: float | None, victims: list[int], *, ran: bool, found: bool
+) -> None:
+    """6: told to end just when its way to PostgreSQL was cut, it ended in order; not so who had begun, was not told, or was not cut off."""
+    history = taken_over()
+    history.killed.clear()
+    history.deaths[11] = (102.0, 0)
+    if not ran:
+        del history.runs[JOB][0]
+    if told is not None:
+        history.told[11] = told
+    history.strikes.append(Strike("network.cut", "Network", [], victims, 100.1, 100.1, healed=102.5))
+    assert (6 in {finding.number for finding in check(history)}) == found
+
+
 def test_outages_add_up_when_no_beat_comes_between() -> None:
     """6: what several of them cover counts once."""
     history = taken_over()
