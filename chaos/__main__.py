@@ -14,8 +14,9 @@ from chaos import campaign
 from chaos.campaign import Tally
 from chaos.errors import ChaosError
 from chaos.options import Options, parse
+from chaos.outcome import Outcome
 from chaos.report import print_report, write_report
-from chaos.segment import Outcome, Plan
+from chaos.segment import Plan
 from chaos.timeline import page, section
 from shared.errors import ConfigError, EmbeddedUnavailableError
 

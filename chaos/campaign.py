@@ -12,7 +12,8 @@ import msgspec
 from chaos.checks import INVARIANTS, Finding
 from chaos.figures import Figures
 from chaos.options import Options
-from chaos.segment import Outcome, Plan, Say, run_segment
+from chaos.outcome import Outcome
+from chaos.segment import Plan, Say, run_segment
 from chaos.servers import Servers
 from chaos.themes import KINDS, LEAST_SECONDS, USUAL, faults_of, hands_for, pause_for, theme_for
 from chaos.world import Shape

@@ -148,6 +148,7 @@ class Strike:
 class History:
     """All of it."""
 
+    rows_read: bool = True  # at the end; without them nothing can be judged
     requests: list[Request] = field(default_factory=list)
     rows: dict[str, Row] = field(default_factory=dict)
     tried: dict[str, list[Tried]] = field(default_factory=lambda: defaultdict(list))

@@ -6,21 +6,20 @@ import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import aiohttp
 
-from chaos.checks import Finding, judge
 from chaos.errors import ChaosError, NotInTimeError, StrandedError, or_else
-from chaos.figures import Figures, figures_of
 from chaos.history import CALM_SECONDS, History
 from chaos.injector import PAUSE_SECONDS, Injector
 from chaos.journal import Journal, read
 from chaos.letters import LetterWatch
 from chaos.load import Load, chosen
+from chaos.outcome import Outcome, keep, outcome_of
 from chaos.reading import read_database, read_journal, read_recording
 from chaos.rest import Left, ghosts_left, left_over, rest
 from chaos.schedules import WHEN, definition
@@ -62,16 +61,6 @@ class Plan:
     first: int = 1  # number of its first job
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of it."""
-
-    findings: Sequence[Finding]
-    figures: Figures
-    missed: Mapping[str, str]
-    history: History
-
-
 async def run_segment(servers: Servers, plan: Plan, folder: Path, say: Say = lambda _: None) -> Outcome:
     """Run it, and say how far it is. Its files are in `folder` afterwards."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -90,12 +79,12 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path, say: Say = lam
             await world.stop_members()
             history.left = {**await ghosts_left(world), **left}
             await _end_of_recording(world)
-            rows_read = await _rows_read(world, history)
+            history.rows_read = await _rows_read(world, history)
             history.logged = _unforeseen(world, SIGNS if plan.handlers else (*SIGNS, TRACEBACK))
     read_journal(history, folder / "journal.jsonl")
     read_recording(history, folder / "recording.jsonl")
-    findings, judged = judge(history if rows_read else History(stranded=history.stranded))
-    return Outcome(findings, replace(figures_of(history), judged=judged), missed, history)
+    keep(history, folder)
+    return outcome_of(history, missed)
 
 
 async def _broken_and_healed(world: World, plan: Plan, say: Say) -> tuple[Mapping[str, str], Left]:

@@ -8,8 +8,9 @@ from string import Template
 
 from chaos.campaign import Tally
 from chaos.history import History, Strike
+from chaos.outcome import Outcome
 from chaos.report import verdict
-from chaos.segment import Outcome, Plan
+from chaos.segment import Plan
 from loadtest.load.charts import LEFT, RIGHT, WIDTH, Axis, Line, chart, rounded
 from loadtest.load.page import STYLE
 

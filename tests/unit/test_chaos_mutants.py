@@ -13,7 +13,8 @@ from chaos.history import History
 from chaos.mutants import __main__ as mutants
 from chaos.mutants.mistakes import MISTAKES
 from chaos.mutants.plans import plan_for
-from chaos.segment import Outcome, Plan
+from chaos.outcome import Outcome
+from chaos.segment import Plan
 
 LOST = next(known for known in INVARIANTS if known.check is jobs.nothing_is_lost)
 STRANDED = Finding(LOST.number, LOST.sentence, "the service did not come back within 60 s: all processes run again")

@@ -16,8 +16,9 @@ from chaos.errors import ChaosError
 from chaos.figures import Figures
 from chaos.history import History
 from chaos.options import parse
+from chaos.outcome import Outcome
 from chaos.report import OURS_ALONE, markdown
-from chaos.segment import Outcome, Plan
+from chaos.segment import Plan
 from chaos.world import Shape
 
 LOST = Finding(1, "nothing is lost", "the service did not come back within 60 s: all processes run again")
