@@ -1,0 +1,58 @@
+"""Judging again what a run has kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chaos.campaign import Tally
+from chaos.history import History, Request, Strike
+from chaos.judge import main
+from chaos.outcome import keep, outcome_of
+from tests.unit.test_chaos_checks import lost, sound
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Callable[[History], Path]:
+    """A run of one segment, the second of its campaign."""
+
+    def kept(history: History) -> Path:
+        place = tmp_path / "segment-0001"
+        place.mkdir()
+        keep(history, place)
+        (tmp_path / "result.json").write_bytes(Tally(7, segments=2, missed={"redis.disk": "no disk"}).to_json())
+        return tmp_path
+
+    return kept
+
+
+def test_a_history_that_was_kept_is_judged_as_it_was(run: Callable[[History], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """By the same checks: all of it is there, what struck as well."""
+    history = sound()
+    history.strikes.append(Strike("redis.kill", "Redis", [], [], 10.0, 11.0, healed=12.0))
+    assert main([str(run(history))]) == 0
+    told = capsys.readouterr().out
+    assert "- Every invariant held." in told
+    assert "| 1 | 0 | 1 | 0 | 0 | 0 |" in told
+    assert "| `redis.kill` | 1 |" in told
+    assert "redis.disk: never struck: no disk" in told
+
+
+def test_what_is_found_now_is_told_with_its_segment(run: Callable[[History], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever was found then."""
+    history = sound()
+    lost(history)
+    assert main([str(run(history))]) == 1
+    assert "segment 1, invariant 1 (" in capsys.readouterr().out
+
+
+def test_a_folder_without_a_run_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With what to do."""
+    assert main([str(tmp_path)]) == 2
+    assert f"chaos: {tmp_path} has no result.json" in capsys.readouterr().err
+
+
+def test_without_its_rows_a_history_says_only_that_it_did_not_come_back() -> None:
+    """A job without a row is not lost when nobody could look."""
+    history = History(rows_read=False, stranded=["the rows cannot be read"], requests=[Request(1.0, [1], None, 1.1, 202, ["job"])])
+    assert [finding.what for finding in outcome_of(history, {}).findings] == ["the rows cannot be read"]
