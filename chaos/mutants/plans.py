@@ -52,6 +52,11 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
         "jobs": (("chaos.work", {"seconds": 4.0, "misdeed": "raise", "times": 1}),),
         "settings": SHORT_LEASE | MANY_SLOTS,
     },
+    "no-fence-of-snoozes": {
+        "faults": ("consumer.freeze.past",),
+        "jobs": (("chaos.work", {"seconds": 4.0, "misdeed": "snooze", "times": 1}),),
+        "settings": SHORT_LEASE | MANY_SLOTS,
+    },
     "a-service-stumbles": {},
     "no-reconciler": {"faults": ("redis.flush", "redis.empty")},
     "no-reaper": {"faults": ("consumer.kill",)},

@@ -33,6 +33,12 @@ def no_fence_of_failures() -> None:
         change_query(query, "attempts = failed.attempt AND lease_id = $3", "(attempts >= failed.attempt OR lease_id = $3)")
 
 
+@mistake(jobs.settles_are_of_their_attempts)
+def no_fence_of_snoozes() -> None:
+    """A snooze asks whether the job runs, not whether this is its attempt."""
+    change_query("snooze", "attempts = snoozed.attempt AND lease_id = $3", "(attempts >= snoozed.attempt OR lease_id = $3)")
+
+
 @mistake(jobs.success_stays)
 def who_wakes_up_goes_on() -> None:
     """A worker that was frozen begins what it had claimed before."""
