@@ -33,7 +33,9 @@ class Injector:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Inject until `stop`; what is under way then is still healed."""
-        await asyncio.gather(*(self._hand(stop) for _ in range(self.hands)))
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(self.hands):
+                tasks.create_task(self._hand(stop))
 
     async def _hand(self, stop: asyncio.Event) -> None:
         while not stop.is_set():

@@ -1,7 +1,7 @@
 """A history in JSON lines: one event a line, with `t` (Unix seconds) and `e` (what happened)."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -32,9 +32,15 @@ def size(file: Path) -> int:
 
 def read(file: Path, since: int = 0) -> Iterator[dict[str, Any]]:
     """Every event of a file that begins after so many bytes, in order. None if there is no such file."""
-    if file.exists():
-        with file.open("rb") as lines:
-            if since:
-                lines.seek(since - 1)
-                lines.readline()  # what is being written may have come half
-            yield from (orjson.loads(line) for line in lines if line.endswith(b"\n"))
+    for line in _lines(file, since):
+        yield orjson.loads(line)
+
+
+def _lines(file: Path, since: int) -> Sequence[bytes]:
+    """Its whole lines as they are at this moment: the rest of one that is there by half comes later, and must not be taken for a line."""
+    if not file.exists():
+        return ()
+    with file.open("rb") as written:
+        written.seek(max(since - 1, 0))
+        begun = written.readline() if since else b"\n"
+        return written.read().split(b"\n")[:-1] if begun.endswith(b"\n") else ()
