@@ -21,7 +21,8 @@ KILLED = -9
 ENDED_AS_TOLD = (0, -15, 143)  # drained, told to end while it started, told twice
 BY_HANDLERS = {-11: "segfault", 3: "exit"}  # what a handler was asked to do, by the exit code of its process
 HANDLER_SECONDS = 5.0  # in which a process is gone, and that is noted, after its handler has said that it ends it
-POSTGRES = "Postgres"  # a kind of faults: any of them may keep the answer to a claim from its worker
+DRAIN_SECONDS = 8.0  # so long a worker that was told to end tries to settle: the grace time here, and 3 s
+POSTGRES = "Postgres"  # a kind of faults: any of them may keep an answer from a worker
 
 
 def _crashes(history: History) -> list[Strike]:
@@ -52,18 +53,19 @@ def executions_are_bounded(history: History) -> Iterator[str]:
 
 def _explained(history: History, tried: Tried) -> bool:
     died, code = history.deaths.get(tried.pid, (float("inf"), 0))
-    if died <= tried.ended + EARLY_SECONDS and (code != 0 or _never_heard(history, tried, died)):
+    if died <= tried.ended + EARLY_SECONDS and (code != 0 or _left_behind(history, tried, died)):
         return True
     held = tried.began or tried.ended
     cut_off = history.cut_off(tried.pid, held - _late(history), held, tried.ended)
     return cut_off >= history.lease_seconds - history.heartbeat_seconds - SPARE_SECONDS
 
 
-def _never_heard(history: History, tried: Tried, died: float) -> bool:
-    """It was told to end, and did in order, while the answer to its claim was still under way: it ran nothing that it could give back."""
-    told = history.told.get(tried.pid, float("inf")) <= died
+def _left_behind(history: History, tried: Tried, died: float) -> bool:
+    """It was told to end, and did in order, but had not heard of its claim, or could not settle what had run until its time was up."""
+    told = history.told.get(tried.pid, float("inf"))
     ran = any((run.attempt, run.worker) == (tried.attempt, tried.worker) for run in history.runs[tried.job])
-    return told and not ran and _unanswered(history, tried, died, CALM_SECONDS)
+    in_vain = not ran or died - told >= DRAIN_SECONDS
+    return told <= died and in_vain and _unanswered(history, tried, died, CALM_SECONDS)
 
 
 def _gave_back(history: History, tried: Tried) -> bool:
@@ -73,7 +75,7 @@ def _gave_back(history: History, tried: Tried) -> bool:
 
 
 def _unanswered(history: History, tried: Tried, until: float, margin: float) -> bool:
-    """Whether a fault may have kept the answer to the claim of this attempt from its worker."""
+    """Whether a fault may have kept an answer of PostgreSQL about this attempt from its worker."""
     return any(
         (strike.kind == POSTGRES or strike.hits(tried.pid)) and strike.covers(tried.began or tried.ended, until, margin)
         for strike in history.strikes

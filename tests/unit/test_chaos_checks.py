@@ -512,6 +512,16 @@ def test_a_second_letter_is_found_where_nothing_explains_it(fault: str, *, found
     assert (10 in {finding.number for finding in check(history)}) == found
 
 
+@pytest.mark.parametrize(("deaths", "found"), [((), True), ((62.0, 73.0, 84.0, 92.0), False), ((62.0, 92.0), True), ((92.0, 102.0), True)])
+def test_a_loss_of_redis_is_made_good_only_by_those_who_live_for_it(deaths: tuple[float, ...], *, found: bool) -> None:
+    """10: flushed at 50; who was rebuilding was killed again and again until 92, the letters came anew at 101."""
+    history = sound()
+    history.letters = [(60.0, "other", False), (101.0, JOB, True)]
+    history.strikes.append(Strike("redis.flush", "Redis", [], [], 50.0, 50.0, healed=51.0))
+    history.deaths.update({100 + number: (died, 0) for number, died in enumerate(deaths)})
+    assert (10 in {finding.number for finding in check(history)}) == found
+
+
 @pytest.mark.parametrize(("left", "found"), [(114.0, False), (130.0, True)])
 def test_a_dead_consumer_has_to_leave_its_group(left: float, *, found: bool) -> None:
     """With its pending list, while somebody lives who can see to it."""
@@ -599,6 +609,20 @@ def test_who_ends_before_it_hears_of_its_claim_cannot_give_it_back(
         del history.runs[JOB][0]
     if told is not None:
         history.told[11] = told
+    history.strikes.append(Strike("network.cut", "Network", [], victims, 100.1, 100.1, healed=102.5))
+    assert (6 in {finding.number for finding in check(history)}) == found
+
+
+@pytest.mark.parametrize(
+    ("told", "victims", "found"),
+    [(95.9, [11], False), (96.1, [11], True), (95.9, [12], True)],
+)
+def test_who_drains_in_vain_leaves_what_it_could_not_settle(told: float, victims: list[int], *, found: bool) -> None:
+    """6: told to end and cut off from PostgreSQL, it tried for 8 s, and ended in order; not so who had time left, or was not cut off."""
+    history = taken_over()
+    history.killed.clear()
+    history.told[11], history.deaths[11] = told, (104.0, 0)
+    history.runs[JOB][0].ended = 100.5
     history.strikes.append(Strike("network.cut", "Network", [], victims, 100.1, 100.1, healed=102.5))
     assert (6 in {finding.number for finding in check(history)}) == found
 
