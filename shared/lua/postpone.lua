@@ -5,7 +5,7 @@
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1000000
 for i = 2, #ARGV, 3 do
-  redis.call('ZADD', KEYS[1], string.format('%.3f', now + tonumber(ARGV[i + 1])), ARGV[i])
+  redis.call('ZADD', KEYS[1], string.format('%.6f', now + tonumber(ARGV[i + 1])), ARGV[i])
   if ARGV[i + 2] ~= '' then
     redis.call('XACK', KEYS[2], ARGV[1], ARGV[i + 2])
     redis.call('XDEL', KEYS[2], ARGV[i + 2])

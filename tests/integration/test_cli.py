@@ -28,8 +28,8 @@ from tests.support.producer import Api, running
 
 @pytest.fixture
 def _log_elsewhere() -> Iterator[None]:
-    """The producer of these tests lives in their process: what it logs is not what a command prints."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+    """The producer of these tests lives in their process: what it logs is not what a command prints, and no write to a real file."""
+    structlog.configure(logger_factory=structlog.stdlib.LoggerFactory())
     yield
     structlog.reset_defaults()
 

@@ -9,7 +9,9 @@ from consumer import triage
 from shared.broker import Broker
 from shared.database import Database
 from shared.jobs import Context
+from shared.keys import DEFAULT_QUEUE
 from shared.lifecycle import Status
+from shared.queue_store import QueueStore
 from shared.settings import Settings
 from tests.support.consumer import Stage
 from tests.support.eventually import eventually
@@ -122,8 +124,9 @@ async def test_a_queue_that_is_paused_lets_none_begin(stage: Stage, database: Da
     ids = await crashed(stage, database, 10)
     running = await stage.start({"line": line.run}, concurrency=100)
     await eventually(lambda: line.running == 1, what="the first runs")
-    queues = running.consumer._queues
-    open_ones, queues.open = queues.open, ()
+    queues = QueueStore(database)
+    await queues.pause(DEFAULT_QUEUE, paused=True)
+    await eventually(lambda: not running.consumer._queues.open, what="the worker knows")
     line.gate.set()
 
     async def one_only() -> bool:
@@ -132,7 +135,7 @@ async def test_a_queue_that_is_paused_lets_none_begin(stage: Stage, database: Da
         return bool((ended, depths["pending"]) == (1, 0))
 
     await eventually(one_only, what="one has ended, the others are put off")
-    queues.open = open_ones
+    await queues.pause(DEFAULT_QUEUE, paused=False)
     await all_reach(stage, ids, Status.COMPLETED, 15)
     assert line.most == 1
 
