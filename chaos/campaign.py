@@ -155,6 +155,6 @@ def _line(number: int, plan: Plan, outcome: Outcome) -> str:
     figures = outcome.figures
     verdict = "holds" if not outcome.findings else f"{len(outcome.findings)} FINDINGS"
     return (
-        f"segment {number} ({plan.theme}): {sum(figures.injected.values())} faults, {figures.accepted:,} jobs accepted, "
+        f"segment {number} ({plan.theme}): {sum(figures.injected.values())} injections, {figures.accepted:,} jobs accepted, "
         f"{figures.lost} lost, {figures.again} run again by lost leases; {verdict}"
     )

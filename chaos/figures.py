@@ -26,7 +26,7 @@ class Figures:
     allowed: int = 0  # leases of running jobs that were lost, each by a fault (invariant 6): so many may run again
     again_by_type: dict[str, int] = field(default_factory=dict)
     examples: list[tuple[str, str, int]] = field(default_factory=list)  # (job, type, runs) of some that ran again
-    injected: dict[str, int] = field(default_factory=dict)  # by kind
+    injected: dict[str, int] = field(default_factory=dict)  # by kind; each process that is killed is one
     by_fault: dict[str, int] = field(default_factory=dict)
     by_aim: dict[str, int] = field(default_factory=lambda: dict.fromkeys(AIMS, 0))  # by point and by way through the network
     recovery: dict[str, list[float]] = field(default_factory=dict)  # by fault

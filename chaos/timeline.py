@@ -45,7 +45,7 @@ def page(tally: Tally, sections: Iterable[str]) -> str:
     numbers = {
         "jobs accepted": f"{figures.accepted:,}",
         "lost": f"{figures.lost:,}",
-        "faults": f"{sum(figures.injected.values()):,}",
+        "injections": f"{sum(figures.injected.values()):,}",
         "runs": f"{figures.runs:,}",
         "run again, a lease was lost": f"{figures.again:,}",
     }
