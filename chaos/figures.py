@@ -80,9 +80,9 @@ def _count_runs(figures: Figures, history: History) -> None:
 
 
 def _injected(history: History) -> dict[str, int]:
-    """By kind; of SIGKILL every process that got it: some faults kill several."""
+    """By kind; of SIGKILL every process that got one of ours: some faults kill several."""
     kinds = Counter(strike.kind for strike in history.counted)
-    killed = sum(code == -signal.SIGKILL for _, code in history.deaths.values())
+    killed = sum(code == -signal.SIGKILL and pid in history.killed for pid, (_, code) in history.deaths.items())
     return dict(kinds | Counter({SIGKILL: killed}))
 
 

@@ -120,6 +120,6 @@ async def _hang() -> None:
 
 
 def _starve() -> None:
-    """Take more memory than a child process of this type may have."""
-    meals = [bytearray(MEAL_BYTES) for _ in range(MEALS)]
+    """Take more memory than a child process of this type may have, or a consumer when that is limited; all of it is written to."""
+    meals = [bytearray(b"x") * MEAL_BYTES for _ in range(MEALS)]
     raise RuntimeError(f"{len(meals)} meals were not too many")

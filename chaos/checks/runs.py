@@ -19,7 +19,8 @@ GIVEN_UP = ("lost", "handed_back")  # outcomes of attempts whose handlers may ru
 SPARE_SECONDS = 1.0  # of the time in which a beat has to get through
 KILLED = -9
 ENDED_AS_TOLD = (0, -15, 143)  # drained, told to end while it started, told twice
-BY_HANDLERS = {-11: "segfault", 3: "exit"}  # what a handler was asked to do, by the exit code of its process
+BY_HANDLERS = {-11: "segfault", 3: "exit", KILLED: "starve"}  # what a handler was asked to do, by the exit code of its process
+IN_A_CHILD = "chaos.process"  # a type of job
 HANDLER_SECONDS = 5.0  # in which a process is gone, and that is noted, after its handler has said that it ends it
 DRAIN_SECONDS = 8.0  # so long a worker that was told to end tries to settle: the grace time here, and 3 s
 POSTGRES = "Postgres"  # a kind of faults: any of them may keep an answer from a worker
@@ -118,12 +119,16 @@ def nobody_gives_up(history: History) -> Iterator[str]:
 
 
 def _ended_by_handler(history: History, pid: int) -> bool:
-    """Whether a job that ran there had just said that it does what ends a process like this."""
+    """Whether a job that ran there, and not in a child process, had just said that it does what ends a process like this."""
     at, code = history.deaths[pid]
     return any(
-        what == BY_HANDLERS.get(code) and abs(at - told) <= HANDLER_SECONDS and any(run.pid == pid for run in history.runs[job])
+        what == BY_HANDLERS.get(code) and abs(at - told) <= HANDLER_SECONDS and _ran_in(history, job, pid)
         for (job, _), (told, what) in history.misdeeds.items()
     )
+
+
+def _ran_in(history: History, job: str, pid: int) -> bool:
+    return history.rows[job].type != IN_A_CHILD and any(run.pid == pid for run in history.runs[job])
 
 
 @invariant(6, "and none logs an error that nobody foresaw")

@@ -1,12 +1,14 @@
 """Handlers that hang, block the loop, exhaust memory, segfault, leave, or return too much: each on its first attempt only."""
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from random import Random
 from typing import Any
 
 from chaos.faults.fault import Hit, MissedError, fault
 from chaos.journal import read, size
+from chaos.member import Member
+from chaos.memory import limited
 from chaos.servers import until
 from chaos.world import World
 
@@ -16,6 +18,8 @@ TIMEOUT_SECONDS = 1.0  # of the job that hangs
 BLOCK_SECONDS = 2.0
 LONG_LEASES = 1.3
 TOLD_SECONDS = 20.0  # for the job to begin
+KILLED_SECONDS = 10.0  # for the kernel to find who took too much
+CONSUMER_BYTES = 256 * 1024**2  # that a consumer may take while one of its handlers takes four times that
 
 
 async def _let(world: World, kind: str, misdeed: str, lasts: float = 0.0, **fields: Any) -> AsyncIterator[Hit]:
@@ -70,6 +74,41 @@ async def starves(world: World, dice: Random) -> AsyncIterator[Hit]:
     del dice
     async for hit in _let(world, "chaos.process", "starve"):
         yield hit
+
+
+@fault("handler.starve.consumer", KIND)
+async def starves_its_consumer(world: World, dice: Random) -> AsyncIterator[Hit]:
+    """It takes more memory than its consumer may have, and the kernel kills that."""
+    members = world.alive("consumer")
+    async with _little_memory(members):
+        async for hit in _let(world, dice.choice(TYPES[:2]), "starve"):
+            killed = await _one_ends(members)
+            yield hit
+            if not killed:
+                raise MissedError("the kernel let all consumers live")
+
+
+@asynccontextmanager
+async def _little_memory(members: Sequence[Member]) -> AsyncIterator[None]:
+    async with AsyncExitStack() as limits:
+        try:
+            for member in members:
+                await limits.enter_async_context(limited(member.pid, CONSUMER_BYTES))
+        except OSError as error:
+            raise MissedError(f"a consumer with little memory wants the right to make control groups: {error}") from None
+        yield
+
+
+async def _one_ends(members: Sequence[Member]) -> bool:
+    lives = [(member, member.pid) for member in members]
+
+    async def gone() -> bool:
+        return any(member.pid != pid or not member.alive for member, pid in lives)
+
+    with suppress(TimeoutError):
+        await until(gone, KILLED_SECONDS, "one of them ends")
+        return True
+    return False
 
 
 @fault("handler.segfault", KIND)

@@ -639,11 +639,22 @@ def test_outages_add_up_when_no_beat_comes_between() -> None:
     assert 6 in {finding.number for finding in check(history)}
 
 
-@pytest.mark.parametrize(("what", "at", "found"), [("exit", 100.9, False), ("exit", 80.0, True), ("segfault", 100.9, True)])
-def test_a_handler_that_said_so_may_end_its_process(what: str, at: float, *, found: bool) -> None:
-    """6: by the code that this has."""
+@pytest.mark.parametrize(
+    ("code", "what", "at", "kind", "found"),
+    [
+        (3, "exit", 100.9, "chaos.work", False),
+        (3, "exit", 100.9, "chaos.process", True),
+        (3, "exit", 80.0, "chaos.work", True),
+        (3, "segfault", 100.9, "chaos.work", True),
+        (-9, "starve", 100.9, "chaos.thread", False),
+        (-9, "exit", 100.9, "chaos.thread", True),
+    ],
+)
+def test_a_handler_that_said_so_may_end_its_process(code: int, what: str, at: float, kind: str, *, found: bool) -> None:
+    """6: by the code that this has, and its own process only."""
     history = sound()
-    history.deaths[pid_of(history.runs[JOB][0].worker)] = (101.0, 3)
+    history.rows[JOB] = history.rows[JOB]._replace(type=kind)
+    history.deaths[pid_of(history.runs[JOB][0].worker)] = (101.0, code)
     history.misdeeds[JOB, 1] = (at, what)
     assert (6 in {finding.number for finding in check(history)}) == found
 
