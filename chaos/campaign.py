@@ -108,7 +108,7 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
         dice = Random(f"{tally.seed}/{tally.segments}")
         themes = _themes(options, tally, dice)
         seed = dice.randrange(2**31)
-        shape = Shape(options.producers, options.consumers or dice.choice([2, 3, 4]), split=dice.random() < 0.4)
+        shape = Shape(options.producers, options.consumers or dice.choice([2, 3, 4]), split=dice.random() < 0.4, earlier=options.earlier)
         yield Plan(
             seed=seed,
             theme=" + ".join(themes) or CHOSEN,

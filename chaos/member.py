@@ -18,15 +18,18 @@ from shared.embedded.process import Process
 class Member:
     """A producer, a consumer, or a consumer that has one role. It can be started again after it died.
 
-    `name` is unique (`consumer-2`), `part` is what it is (`consumer`). `probes` of a start kill or freeze it at a named point.
+    `name` is unique (`consumer-2`), `part` is what it is (`consumer`). `home` is the folder that it starts in, and whose code it runs.
     """
 
-    def __init__(self, name: str, part: str, argv: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(
+        self, name: str, part: str, argv: Sequence[str], environment: Mapping[str, str], log: Path, home: Path | None = None
+    ) -> None:
         self.name = name
         self.part = part
         self._argv = argv
         self._environment = dict(environment)
         self._log = log
+        self.home = home or Path.cwd()
         self._process: Process | None = None
         self.wanted = False  # whoever keeps the members alive starts it again
         self.killed: set[int] = set()  # the lives that we ended by SIGKILL, or told to end themselves by it at a named point
@@ -49,7 +52,7 @@ class Member:
     def start(self, **extra: str) -> None:
         """Start it, with more in its environment if need be."""
         with self._log.open("ab") as log:
-            self._process = Process(self._argv, env=self._environment | extra, cwd=Path.cwd(), output=log.fileno())
+            self._process = Process(self._argv, env=self._environment | extra, cwd=self.home, output=log.fileno())
             self._process.start()
         self.wanted = True
 

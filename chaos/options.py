@@ -19,6 +19,7 @@ from shared.settings import Settings, variable
 
 OUTPUT = Path(".chaos")
 SETTINGS = [variable(item.name) for item in fields(Settings)]
+CHECKOUT = ("producer/__main__.py", "consumer/__main__.py", "chaos/spy.py", "chaos/work.py")
 OF_THE_STORE = "AWS_"  # where artifacts are kept, see docs/artifacts.md
 
 
@@ -39,6 +40,7 @@ class Options:
     settings: dict[str, str]
     consumers: int
     producers: int
+    earlier: Path | None
     campaign: bool
     resume: Path | None
     output: Path
@@ -88,6 +90,8 @@ def _add_load(add: Callable[..., Any]) -> None:
 def _add_faults(add: Callable[..., Any]) -> None:
     one_by_one = "these faults only (with --themes alone: one at a time)"
     add("--themes", type=_names(THEMES), default=(), metavar="THEME,...", help=f"segments of these only: {', '.join(THEMES)}")
+    earlier = "the checkout of an earlier version, which all processes begin with: upgrade.rolling goes from it to this one, and back"
+    add("--upgrade-from", dest="earlier", type=_checkout, metavar="DIR", help=earlier)
     add("--faults", type=_names(FAULTS), default=(), metavar="FAULT,...", help=f"{one_by_one}: {', '.join(FAULTS)}")
 
 
@@ -118,6 +122,14 @@ def _some(text: str) -> int:
         if (value := int(text)) >= 1:
             return value
     raise argparse.ArgumentTypeError(f"{text}: wants a whole number, at least 1")
+
+
+def _checkout(text: str) -> Path:
+    """Return the folder of one that has this suite's part in its processes, too."""
+    folder = Path(text).resolve()
+    if lacking := [name for name in CHECKOUT if not (folder / name).is_file()]:
+        raise argparse.ArgumentTypeError(f"{text}: is no checkout of a millstream with a chaos suite: there is no {lacking[0]}")
+    return folder
 
 
 def _payload(kind: str, text: str) -> dict[str, Any]:

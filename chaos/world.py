@@ -66,12 +66,16 @@ ALLOW = "MILLSTREAM_OUTGOING_ALLOW"
 
 @dataclass(frozen=True)
 class Shape:
-    """How many processes of each part. `split`: the consumers only work, and each service role is a process of its own."""
+    """How many processes of each part. `split`: the consumers only work, and each service role is a process of its own.
+
+    `earlier` is the checkout of an earlier version, which all begin with.
+    """
 
     producers: int = 2
     consumers: int = 2
     split: bool = False
     mistake: str = ""  # of chaos.mutants.mistakes
+    earlier: Path | None = None
 
     @property
     def processes(self) -> int:
@@ -86,10 +90,11 @@ class World:
         self.servers = servers
         self.journal = journal
         self.dice = dice
-        self.folder = folder
+        self.folder = folder.resolve()  # processes may start elsewhere
         self.port = free_port()
-        self.recording = folder / "recording.jsonl"
+        self.recording = self.folder / "recording.jsonl"
         self.members: list[Member] = []
+        self.homes = [Path.cwd()]  # of the versions that its members may run, the earlier one first
         self.wires: dict[tuple[str, str], Proxy] = {}  # by name of the member and store
         self.hook_url = ""
         self.chosen = dict(settings)
@@ -156,6 +161,7 @@ class World:
         stack.push_async_callback(self.broker.close)
         await self.broker.command("FLUSHALL")
         await self._start_recorder(stack)
+        self.homes = [*filter(None, [shape.earlier]), Path.cwd()]
         self._add_members(plan, shape.mistake, handlers)
         stack.callback(self.kill_all)
         for member in self.members:
@@ -183,10 +189,12 @@ class World:
         wrong = ["chaos.mutants.run", mistake] if mistake else []
         for name, part, words in plan:
             environment = self._environment(name, handlers)
-            self.members.append(Member(name, part, [sys.executable, "-m", *wrong, *words], environment, self.folder / f"{name}.log"))
+            argv, log = [sys.executable, "-m", *wrong, *words], self.folder / f"{name}.log"
+            self.members.append(Member(name, part, argv, environment, log, self.homes[0]))
 
     def _environment(self, name: str, handlers: Sequence[str]) -> dict[str, str]:
         given = {name: os.environ[name] for name in INHERITED if name in os.environ}
+        given["PYTHONPATH"] = os.pathsep.join(filter(None, [given.get("PYTHONPATH"), str(Path.cwd())]))  # wherever it starts
         defaults = DEFAULTS if handlers else DEFAULTS | OF_OUR_JOBS
         allowed = [self.hook_url.split("/")[2], self.chosen.get(ALLOW, "")]
         own = self._own(name, handlers)

@@ -1,4 +1,4 @@
-"""A rolling restart under load, as an upgrade does it: one process after the other ends and is started again, in the same version."""
+"""A rolling restart under load, as an upgrade does it: one process after the other ends and is started again, in the other version."""
 
 from collections.abc import AsyncIterator
 from random import Random
@@ -13,17 +13,19 @@ READY_SECONDS = 20.0
 
 @fault("upgrade.rolling", "upgrade")
 async def rolling(world: World, dice: Random) -> AsyncIterator[Hit]:
-    """All members that no other fault has, in any order; each when the one before is ready."""
+    """All members that no other fault has, in any order; each when the one before is ready. Of two versions to that which fewer have."""
     members, done = world.free(), 0
+    home = min(world.homes[::-1], key=[member.home for member in world.members].count)
     dice.shuffle(members)
     for member in members:
         if member.wanted and member in world.free():
             with world.holding(member):
+                member.home = home
                 await _restarted(world, member)
             done += 1
     if not done:
         raise MissedError("no process was there that no other fault had")
-    yield Hit(detail=f"{done} processes")
+    yield Hit(detail=f"{done} processes{f' to {home}' if len(world.homes) > 1 else ''}")
 
 
 async def _restarted(world: World, member: Member) -> None:

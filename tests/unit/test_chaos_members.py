@@ -10,6 +10,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 
 from chaos.faults import FAULTS, Hit, MissedError, clocks, points
@@ -58,11 +59,11 @@ class Stand:
         self.world = World(servers, folder, self.journal, Random(1), {})
         self.folder = folder
 
-    async def add(self, part: str, script: str, *words: str, before: tuple[str, ...] = ()) -> Member:
+    async def add(self, part: str, script: str, *words: str, before: tuple[str, ...] = (), home: Path | None = None) -> Member:
         """Start one more."""
         name = f"{part}-{len(self.world.members) + 1}"
         environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(Path.cwd())}
-        member = Member(name, part, [*before, sys.executable, "-c", script, *words], environment, self.folder / f"{name}.log")
+        member = Member(name, part, [*before, sys.executable, "-c", script, *words], environment, self.folder / f"{name}.log", home)
         self.world.members.append(member)
         self.world.begin(member)
 
@@ -207,3 +208,23 @@ async def test_a_rolling_restart_goes_on_when_the_last_one_is_ready(stand: Stand
     hit = await strike(stand, "upgrade.rolling")
     assert hit.detail == "3 processes"
     assert notes.read_text().split() == ["begins", "listens"] * 3
+
+
+async def test_an_upgrade_goes_to_the_other_version_and_back(stand: Stand) -> None:
+    """All that are free, from the earlier one to ours first; a restart by others changes no version."""
+    earlier, later = stand.folder / "earlier", stand.folder / "later"
+    for folder in (earlier, later):
+        folder.mkdir()
+    stand.world.homes = [earlier, later]
+    members = [await stand.add("producer", LISTENS, str(stand.folder / "notes"), home=earlier) for _ in range(3)]
+
+    def homes() -> list[Path]:
+        return [Path(psutil.Process(member.pid).cwd()) for member in members]
+
+    assert homes() == [earlier] * 3
+    assert (await strike(stand, "upgrade.rolling")).detail == f"3 processes to {later}"
+    assert homes() == [later] * 3
+    await stand.world.restart(members[0])
+    with stand.world.holding(members[0]):
+        assert (await strike(stand, "upgrade.rolling")).detail == f"2 processes to {earlier}"
+    assert homes() == [later, earlier, earlier]

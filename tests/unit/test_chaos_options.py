@@ -31,6 +31,11 @@ def test_a_file_to_go_on_from_is_a_campaign(tmp_path: Path) -> None:
     assert parse(["--resume", str(tmp_path / "campaign.json")]).campaign
 
 
+def test_the_checkout_of_an_earlier_version() -> None:
+    """Named from wherever the suite is started."""
+    assert parse(["--upgrade-from", "."]).earlier == Path.cwd()
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -45,6 +50,7 @@ def test_a_file_to_go_on_from_is_a_campaign(tmp_path: Path) -> None:
         (["--set", "LEASE_SECONDS=4"], "did you mean MILLSTREAM_LEASE_SECONDS"),
         (["--set", "XYZ=4"], "--set XYZ: is no setting of the service. What"),
         (["--themes", "kill"], "unknown: kill (did you mean kills"),
+        (["--upgrade-from", "docs"], "--upgrade-from: docs: is no checkout of a millstream with a chaos suite: there is no producer"),
         (["--rate", "abc"], "--rate: abc: wants a number, more than 0"),
         (["--consumers", "2.5"], "--consumers: 2.5: wants a whole number, at least 1"),
         (["--set", "MILLSTREAM_URL=http://localhost"], "is no setting of the service"),
