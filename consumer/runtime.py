@@ -112,8 +112,8 @@ class Consumer:
         chosen["queues"] = (QUEUES_EVERY_SECONDS, self._queues.refresh)
         chosen["catalog"] = (CATALOG_EVERY_SECONDS, self._publish_types)
         if self.worker is not None:
-            chosen["time_limits"] = (TIME_LIMITS_EVERY_SECONDS, self.worker.enforce_time_limits)
-            chosen["cancels"] = (CANCELS_EVERY_SECONDS, self.worker.honour_cancels)
+            chosen["time_limits"] = (TIME_LIMITS_EVERY_SECONDS, self.worker.in_flight.enforce_time_limits)
+            chosen["cancels"] = (CANCELS_EVERY_SECONDS, self.worker.in_flight.honour_cancels)
             chosen["progress"] = (progress.EVERY_SECONDS, self._board.step)
             chosen["strays"] = (STRAYS_EVERY_SECONDS, self.worker.look_for_strays)
         return chosen

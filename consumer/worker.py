@@ -9,9 +9,10 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
-from consumer.attempt import CANCELLED, DRAINING, FENCED, TIMED_OUT, Attempt, run_handler
+from consumer.attempt import Attempt, run_handler
 from consumer.context import JobContext, Shared
 from consumer.every import pause_until
+from consumer.in_flight import InFlight
 from consumer.outcome import Abort, Outcome, decide
 from consumer.processes.pool import ProcessPool
 from consumer.reader import Reader
@@ -21,7 +22,7 @@ from consumer.slots import Slots
 from consumer.suspects import Suspects
 from consumer.triage import Triage
 from consumer.unanswered import UnansweredClaims
-from shared import metrics, probe
+from shared import probe
 from shared.errors import BrokerUnavailableError, DatabaseUnavailableError
 from shared.job_store import MANY, JobStore
 from shared.log import get_log
@@ -33,8 +34,6 @@ log = get_log()
 
 AFTER_ERROR_SECONDS = 0.25
 HANDLER_THREADS = "handler"  # how the names of threads begin in which handlers run
-CANCELS_AFTER_SECONDS = 0.25
-OBEY_SECONDS = 5.0  # a handler that was told to stop and runs on after so long is abandoned
 
 
 class Worker:
@@ -69,10 +68,9 @@ class Worker:
         self._slots = Slots(settings.concurrency, settings.payload_mb * 1_000_000)
         self._in_hand: list[Entry] = []  # read, and being claimed by `_beginning`
         self._beginning: asyncio.Task[None] | None = None
-        self._in_flight: dict[str, Attempt] = {}  # claimed and not settled, by job id
+        self.in_flight = InFlight(jobs, self._end)
         self._slot_freed = asyncio.Event()
         self._stop = asyncio.Event()
-        self.abandoned = 0  # handlers that run on although their attempts are over
 
     # Read
 
@@ -144,7 +142,7 @@ class Worker:
     async def _free_slots(self) -> int:
         """Return how many jobs may be started now; waits for the first, 0 when it is time to stop."""
         while not self._stop.is_set():
-            if free := self._slots.free(len(self._in_hand) + len(self._suspects.held), len(self._in_flight)):
+            if free := self._slots.free(len(self._in_hand) + len(self._suspects.held), len(self.in_flight)):
                 return free
             self._slot_freed.clear()
             await self._slot_freed.wait()
@@ -158,7 +156,7 @@ class Worker:
         strays: list[Entry] = []
         again: list[Entry] = []
         for entry in entries:
-            if entry.job_id is None or entry.job_id in fresh or entry.job_id in self._in_flight:
+            if entry.job_id is None or entry.job_id in fresh or entry.job_id in self.in_flight:
                 strays.append(entry)
             elif self._suspects.holds(entry.job_id):
                 again.append(entry)  # the reconciler takes a job that is due and has been read for one that was lost
@@ -226,7 +224,7 @@ class Worker:
     def _start(self, job: Claimed, entry: Entry, lease: Lease, now: float) -> Attempt:
         limit = job.timeout or self._settings.job_timeout_seconds
         attempt = Attempt(job, entry, lease, self._handlers[job.type], JobContext(job, lease, self._shared), limit, now, self._holds)
-        self._in_flight[job.id] = attempt
+        self.in_flight.add(attempt)
         if job.cancel_requested:
             self._end(attempt, Abort())
         else:
@@ -252,9 +250,7 @@ class Worker:
             log.warning("outcome_dropped", reason="lease lost", job_id=attempt.job.id, attempt=attempt.job.attempt)
 
     def _settled(self, attempts: Iterable[Attempt]) -> None:
-        over = [attempt for attempt in attempts if self._in_flight.get(attempt.job.id) is attempt]
-        for attempt in over:
-            del self._in_flight[attempt.job.id]
+        over = self.in_flight.settled(attempts)
         self._slots.settle(attempt.job.payload for attempt in over)
         self._suspects.settled(over)
         self._slot_freed.set()
@@ -265,35 +261,10 @@ class Worker:
         """Work under `lease` from now on. What runs under an earlier one is fenced: it is stopped, and never settled or acked."""
         self._lease = lease
         self._has_lease.set()
-        for attempt in [*self._in_flight.values()]:
-            log.warning("lease_lost", job_id=attempt.job.id, attempt=attempt.job.attempt)
-            attempt.stop(FENCED)
-            self._end(attempt, Abort())
-        self._in_flight.clear()
+        self.in_flight.fence()
         self._suspects.clear()
         self._unanswered.clear()
         self._slots.let_go()
-
-    async def enforce_time_limits(self) -> None:
-        """Stop attempts whose time is up, and abandon those that do not obey. One sweep costs less than a timer a job."""
-        now = asyncio.get_running_loop().time()
-        for attempt in [*self._in_flight.values()]:
-            if attempt.ended or attempt.deadline > now:
-                continue
-            if attempt.stop_reason:
-                self._abandon(attempt)
-            else:
-                attempt.stop(TIMED_OUT)
-                attempt.deadline = now + OBEY_SECONDS
-
-    async def honour_cancels(self) -> None:
-        """Stop attempts whose jobs were cancelled while they ran. Short jobs are not asked for: they end sooner."""
-        now = asyncio.get_running_loop().time()
-        running = {attempt.job.id: attempt for attempt in self._unfinished() if now - attempt.started > CANCELS_AFTER_SECONDS}
-        for job_id in await self._jobs.cancels_requested(list(running)) if running else ():
-            if not running[job_id].stop_reason:
-                running[job_id].stop(CANCELLED)
-                running[job_id].deadline = now + OBEY_SECONDS
 
     async def look_for_strays(self) -> None:
         """Jobs may be claimed by us, and entries pending with us, that we know nothing of: the answer to a claim or a read was lost."""
@@ -318,11 +289,9 @@ class Worker:
         loop = asyncio.get_running_loop()
         self._processes.hand_back_waiting()
         await self._wait_for_handlers(loop.time() + self._settings.grace_seconds)
-        for attempt in self._unfinished():
-            attempt.stop(DRAINING)
+        self.in_flight.drain()
         await self._wait_for_handlers(loop.time() + 1)
-        for attempt in self._unfinished():
-            self._abandon(attempt)
+        self.in_flight.abandon_all()
 
     async def _wait_for_handlers(self, until: float) -> None:
         loop = asyncio.get_running_loop()
@@ -335,23 +304,10 @@ class Worker:
                 return
 
     def _known_entries(self) -> list[Entry]:
-        return [*self._in_hand, *self._suspects.held, *(attempt.entry for attempt in self._in_flight.values())]
+        return [*self._in_hand, *self._suspects.held, *(attempt.entry for attempt in self.in_flight)]
 
     def _known_jobs(self) -> set[str]:
         return {entry.job_id or "" for entry in self._known_entries()}
-
-    def _unfinished(self) -> list[Attempt]:
-        return [attempt for attempt in self._in_flight.values() if not attempt.ended]
-
-    def _abandon(self, attempt: Attempt) -> None:
-        if attempt.kill():
-            metrics.killed.inc()
-            log.warning("handler_killed", job_id=attempt.job.id, job_type=attempt.job.type, reason=attempt.stop_reason)
-        else:
-            self.abandoned += 1
-            metrics.abandoned.inc()
-            log.error("handler_abandoned", job_id=attempt.job.id, job_type=attempt.job.type, reason=attempt.stop_reason)
-        self._end(attempt, decide(attempt.job, attempt.forced_ending()))
 
     def _current_lease(self) -> Lease:
         if self._lease is None:

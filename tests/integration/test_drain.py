@@ -71,7 +71,7 @@ async def test_a_handler_that_ignores_the_end_is_handed_back_too(stage: Stage) -
     await stage.reaches(job_id, Status.PROCESSING)
     await running.stop()
     assert running.consumer.worker is not None
-    assert running.consumer.worker.abandoned == 1
+    assert running.consumer.worker.in_flight.abandoned == 1
     await stage.start({"hang": hang})
     row = await stage.reaches(job_id, Status.COMPLETED)
     over.set()

@@ -63,7 +63,7 @@ async def test_a_soft_timeout_that_passes_through_fails_the_job(stage: Stage, tm
 @pytest.mark.parametrize("kind", ["p.deaf", "p.busy", "p.frozen"])
 async def test_who_ignores_it_is_killed(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Who swallows the request, never hears it or is frozen: after the time to obey the process is gone and its place free."""
-    monkeypatch.setattr("consumer.worker.OBEY_SECONDS", 0.3)
+    monkeypatch.setattr("consumer.in_flight.OBEY_SECONDS", 0.3)
     running = await start(stage, processes=1)
     job_id = await stage.submit(kind, payload=in_folder(tmp_path), timeout=0.3, max_attempts=1)
     pid = int(await marked(tmp_path, "began"))
@@ -73,13 +73,13 @@ async def test_who_ignores_it_is_killed(stage: Stage, tmp_path: Path, monkeypatc
     await eventually(lambda: is_gone(pid))
     assert (await stage.reaches(await stage.submit("p.pid"), Status.COMPLETED))["result"]["pid"] != pid
     assert running.consumer.worker is not None
-    assert running.consumer.worker.abandoned == 0
+    assert running.consumer.worker.in_flight.abandoned == 0
 
 
 @pytest.mark.parametrize("kind", ["p.obedient", "p.deaf"])
 async def test_cancel_of_a_running_job(stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Asked within a second; who does not listen is killed soon after. Either way the job is CANCELLED and its process idle or gone."""
-    monkeypatch.setattr("consumer.worker.OBEY_SECONDS", 0.5)
+    monkeypatch.setattr("consumer.in_flight.OBEY_SECONDS", 0.5)
     await start(stage)
     job_id = await stage.submit(kind, payload=in_folder(tmp_path))
     pid = int(await marked(tmp_path, "began"))

@@ -39,7 +39,7 @@ async def test_a_handler_is_cancelled_when_its_time_is_up(stage: Stage) -> None:
 
 async def test_a_handler_that_ignores_it_is_abandoned(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Like test.hang it swallows every cancellation: its attempt ends without it, its slot is free, it is counted."""
-    monkeypatch.setattr("consumer.worker.OBEY_SECONDS", 0.2)
+    monkeypatch.setattr("consumer.in_flight.OBEY_SECONDS", 0.2)
     over = asyncio.Event()
 
     async def hang(_: Context, __: Any) -> None:
@@ -52,7 +52,7 @@ async def test_a_handler_that_ignores_it_is_abandoned(stage: Stage, monkeypatch:
     assert row["error"] == "timeout: stopped after 0.2 s"
     assert (await stage.reaches(await stage.submit("neighbour"), Status.COMPLETED))["result"] == "unharmed"
     assert running.consumer.worker is not None
-    assert running.consumer.worker.abandoned == 1
+    assert running.consumer.worker.in_flight.abandoned == 1
     over.set()
 
 
