@@ -14,7 +14,7 @@ from chaos import campaign
 from chaos.campaign import Tally
 from chaos.errors import ChaosError
 from chaos.options import Options, parse
-from chaos.outcome import Outcome
+from chaos.outcome import FILE, Outcome
 from chaos.report import print_report, write_report
 from chaos.segment import Plan
 from chaos.timeline import page, section
@@ -38,6 +38,8 @@ def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
         print(f"chaos: {error}", file=sys.stderr)
         return SENSELESS
     print(f"seed {tally.seed}", flush=True)
+    for place in () if options.resume else options.output.glob("segment-*"):
+        shutil.rmtree(place, ignore_errors=True)  # of a run before
 
     def after(number: int, plan: Plan, outcome: Outcome) -> None:
         sections[:] = [*sections[1 - MOST_SECTIONS :], section(number, plan, outcome)]
@@ -86,11 +88,19 @@ def _say(line: str) -> None:
 
 
 def _keep(options: Options, number: int, outcome: Outcome) -> None:
-    """Show what was found at once; the history of a segment that held is not kept in a campaign."""
+    """Show what was found at once; of a segment that held a campaign keeps the history alone."""
     for finding in outcome.findings:
         _say(f"  invariant {finding.number} ({finding.sentence}): {finding.what}")
     if options.campaign and not outcome.findings:
-        shutil.rmtree(options.output / f"segment-{number:04}", ignore_errors=True)
+        for file in (options.output / f"segment-{number:04}").iterdir():
+            _drop(file)
+
+
+def _drop(file: Path) -> None:
+    if file.is_dir():
+        shutil.rmtree(file, ignore_errors=True)
+    elif file.name != FILE:
+        file.unlink()
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ AIMS = {"SIGKILL": 3000}
 JOBS = 1_000_000
 CASES = 10  # of each invariant
 NUMBERS = 10_000_000  # for the jobs of one segment
+ROLLING = "upgrade.rolling"
 CHOSEN = "chosen faults"
 TARGETED = 0.8  # of a campaign's segments; the others are as in a short run
 AT_A_TIME = 4
@@ -112,7 +113,7 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
         yield Plan(
             seed=seed,
             theme=" + ".join(themes) or CHOSEN,
-            faults=options.faults or faults_of(themes, tally.figures.by_fault),
+            faults=_faults(options, themes, tally),
             seconds=max([options.load_seconds, *(LEAST_SECONDS[theme] for theme in themes if theme in LEAST_SECONDS)]),
             rate=options.rate,
             bulk=options.bulk,
@@ -125,6 +126,12 @@ def plans(options: Options, tally: Tally) -> Iterator[Plan]:
             jobs=options.jobs,
             first=tally.segments * NUMBERS + 1,
         )
+
+
+def _faults(options: Options, themes: Sequence[str], tally: Tally) -> Sequence[str]:
+    """With an earlier version there is an upgrade in every segment: otherwise it would show that one alone."""
+    chosen = options.faults or faults_of(themes, tally.figures.by_fault)
+    return chosen if options.earlier is None else [*dict.fromkeys([*chosen, ROLLING])]
 
 
 def _themes(options: Options, tally: Tally, dice: Random) -> Sequence[str]:

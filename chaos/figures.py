@@ -11,6 +11,7 @@ from shared.lifecycle import TERMINAL, Status
 
 SIGKILL = "SIGKILL"
 EXAMPLES = 20
+LOST = "lost"
 
 
 @dataclass
@@ -22,8 +23,8 @@ class Figures:
     ends: dict[str, int] = field(default_factory=dict)  # by state, of FAILED by reason, and of the user's jobs by type
     errors: dict[str, str] = field(default_factory=dict)  # the last error of one of the user's jobs that FAILED, by how it ended
     runs: int = 0
-    again: int = 0  # runs of a job after one that nobody asked to repeat: neither a failure nor a snooze nor handed back
-    allowed: int = 0  # leases of running jobs that were lost, each by a fault (invariant 6): so many may run again
+    again: int = 0  # runs of a job after one whose lease was lost
+    allowed: int = 0  # leases of jobs that were lost, each by a fault (invariant 6): so many may run again
     again_by_type: dict[str, int] = field(default_factory=dict)
     examples: list[tuple[str, str, int]] = field(default_factory=list)  # (job, type, runs) of some that ran again
     injected: dict[str, int] = field(default_factory=dict)  # by kind; each process that is killed is one
@@ -68,10 +69,9 @@ def figures_of(history: History) -> Figures:
 def _count_runs(figures: Figures, history: History) -> None:
     by_type: Counter[str] = Counter()
     for job, runs in history.runs.items():
-        outcomes = Counter(tried.outcome for tried in history.tried[job])
-        asked = outcomes["failed"] + outcomes["snoozed"] + outcomes["handed_back"]
-        figures.allowed += outcomes["lost"]
-        if (again := len(runs) - 1 - asked) > 0:
+        others = {tried.attempt for tried in history.tried[job] if tried.outcome != LOST}
+        figures.allowed += sum(tried.outcome == LOST for tried in history.tried[job])
+        if (again := sum(run.attempt not in others for run in runs) - 1) > 0:
             figures.again += again
             kind = history.rows[job].type if job in history.rows else "?"
             by_type[kind] += again

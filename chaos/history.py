@@ -164,6 +164,7 @@ class History:
     killed: set[int] = field(default_factory=set)  # pids of those that died by a signal of ours
     misdeeds: dict[tuple[str, int], tuple[float, str]] = field(default_factory=dict)  # (job, attempt) -> when its handler did what
     told: dict[int, float] = field(default_factory=dict)  # pid -> when it was told to end
+    told_again: set[int] = field(default_factory=set)  # pids of those that were told once more
     hung: list[tuple[float, str, float]] = field(default_factory=list)  # when a drain was given up, of whom, after how many seconds
     cancels: set[str] = field(default_factory=set)  # jobs whose end was asked for
     leases: dict[str, str] = field(default_factory=dict)  # lease -> worker
@@ -207,11 +208,7 @@ class History:
 
     def woke_to_begin(self, run: Run) -> bool:
         """Whether its worker was frozen after the last look at its lease and before the first step of the handler."""
-        return any(
-            run.pid in strike.victims and (_stood_at_start(strike, run) or _stood_between(strike, run))
-            for strike in self.strikes
-            if strike.kind == FREEZE
-        )
+        return any(run.pid in strike.victims and _stood_between(strike, run) for strike in self.strikes if strike.kind == FREEZE)
 
     @property
     def counted(self) -> list[Strike]:
@@ -224,12 +221,8 @@ class History:
         return {job for request in self.requests for job in request.ids}
 
 
-def _stood_at_start(strike: Strike, run: Run) -> bool:
-    return strike.detail.endswith(" at started") and strike.covers(run.began, run.began, CALM_SECONDS)
-
-
 def _stood_between(strike: Strike, run: Run) -> bool:
-    """By chance: it had looked before it stood, and was heard of when it went on."""
+    """It had looked before it stood, and was heard of when it went on."""
     return run.looked is not None and run.looked <= strike.hit and run.began >= (strike.mending or float("inf"))
 
 

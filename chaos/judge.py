@@ -17,7 +17,7 @@ OK, BROKEN, SENSELESS = 0, 1, 2
 def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
     """Print the report anew. 0 when every invariant holds, 1 when not, 2 when nothing is there to be judged."""
     parser = argparse.ArgumentParser(prog="python -m chaos.judge", description="Judge again what a run of chaos has kept.")
-    parser.add_argument("folder", type=Path, help="the --output of the run; a campaign keeps only the segments with findings")
+    parser.add_argument("folder", type=Path, help="the --output of the run")
     folder = parser.parse_args(words).folder
     result, places = folder / "result.json", sorted(file.parent for file in folder.glob(f"segment-*/{FILE}"))
     if not (result.exists() and places):

@@ -32,7 +32,7 @@ class Member:
         self.home = home or Path.cwd()
         self._process: Process | None = None
         self.wanted = False  # whoever keeps the members alive starts it again
-        self.killed: set[int] = set()  # the lives that we ended by SIGKILL, or told to end themselves by it at a named point
+        self.killed: set[int] = set()  # the lives that we ended by SIGKILL
 
     @property
     def pid(self) -> int:
@@ -78,6 +78,11 @@ class Member:
     async def stands(self) -> bool:
         """Whether it has been stopped."""
         return self.stopped
+
+    @property
+    def was_killed(self) -> bool:
+        """Whether it ended by a SIGKILL of ours, or has sent that to itself at a named point."""
+        return self.pid in self.killed or (self.returncode == -signal.SIGKILL and self.says(probe.struck(self.pid)))
 
     def came_to(self, point: str, pid: int) -> bool:
         """Whether it has struck itself there, in the life with this pid."""

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from chaos.limit import GROUP
 from chaos.servers import until
 
 PROCESSES = "cgroup.procs"
@@ -34,7 +35,7 @@ HIERARCHIES = (
 async def limited(pid: int, size: int) -> AsyncIterator[None]:
     """Let a process take so many bytes more than it has by now. Raises OSError when this machine does not let us say so."""
     hierarchy, home = _home(pid)
-    group = hierarchy.root / f"millstream-chaos-{pid}"
+    group = hierarchy.root / f"{GROUP}{pid}"
     group.mkdir()
     try:
         memory, swap = hierarchy.limits

@@ -127,6 +127,8 @@ def _some(text: str) -> int:
 def _checkout(text: str) -> Path:
     """Return the folder of one that has this suite's part in its processes, too."""
     folder = Path(text).resolve()
+    if folder == Path.cwd():
+        raise argparse.ArgumentTypeError(f"{text}: is this version; name the checkout of an earlier one")
     if lacking := [name for name in CHECKOUT if not (folder / name).is_file()]:
         raise argparse.ArgumentTypeError(f"{text}: is no checkout of a millstream with a chaos suite: there is no {lacking[0]}")
     return folder

@@ -37,7 +37,8 @@ def keep(history: History, folder: Path) -> None:
 
 
 def kept(folder: Path) -> History:
-    """Read it back."""
+    """Read it back; what was not kept yet when it was written is as in an empty one."""
     with gzip.open(folder / FILE) as file:
         history: History = pickle.load(file)  # noqa: S301 - the suite has written it
+    history.__dict__ = vars(History()) | vars(history)
     return history

@@ -80,7 +80,8 @@ def _read_rest(history: History, event: dict[str, Any]) -> None:
         case "letter":
             history.letters.append((event["t"], event["job"], event["twice"]))
         case "told":
-            history.told[event["pid"]] = event["t"]
+            history.told_again |= {event["pid"]} & history.told.keys()
+            history.told.setdefault(event["pid"], event["t"])
         case "hung":
             history.hung.append((event["t"], event["member"], event["seconds"]))
         case _:
@@ -120,7 +121,7 @@ def read_recording(history: History, file: Path) -> None:
             case "end":
                 found = open_runs.get((event["job"], event["n"], event["worker"]))
                 if found is not None:
-                    found.ended, found.how = event["t"], event["how"]
+                    found.ended, found.how = event.get("at", event["t"]), event["how"]
             case _:
                 _read_deed(history, event)
 

@@ -20,6 +20,7 @@ from chaos.journal import Journal
 SOCKET_VARIABLE = "CHAOS_RECORDER"
 MAX_BYTES = 65_536
 NICENESS = -15  # as root
+MOMENTS = {"looked", "at"}  # what senders tell by the machine's monotonic clock
 LONGEST_SECONDS = 300.0  # that anybody is frozen, and more
 
 
@@ -42,8 +43,8 @@ def record(path: str, file: Path) -> None:
         entrance.bind(path)
         while True:
             event = orjson.loads(entrance.recv(MAX_BYTES))
-            if "looked" in event:
-                event["looked"] = _by_our_clock(event["looked"])
+            for moment in MOMENTS & event.keys():
+                event[moment] = _by_our_clock(event[moment])
             journal.note(event.pop("e"), **event)
 
 

@@ -1,5 +1,6 @@
 """Tells the recorder about every attempt in this consumer, whoever wrote the handler. Imported through MILLSTREAM_HANDLERS."""
 
+import threading
 import time
 from contextlib import ExitStack
 
@@ -9,16 +10,24 @@ from consumer.outcome import Decided, Ending, Returned, Succeeded
 from shared import probe
 from shared.models import Entry
 
+_begin = Attempt.begin
+_looking = threading.local()
+
+
+def _looks_and_begins(attempt: Attempt) -> None:
+    """Remember when it looks at its lease. That may be long ago when it can say so: threads wait for each other, and may be frozen."""
+    _looking.since = time.monotonic()
+    _begin(attempt)
+
 
 def _started(attempt: Attempt) -> None:
-    """It has looked at its lease just now; that may be long ago when it can say so: threads wait for each other, and may be frozen."""
-    looked = time.monotonic()
-    tell("start", job=attempt.job.id, n=attempt.job.attempt, worker=attempt.lease.worker, looked=looked)
+    tell("start", job=attempt.job.id, n=attempt.job.attempt, worker=attempt.lease.worker, looked=_looking.since)
 
 
 def _ended(detail: tuple[Attempt, Ending]) -> None:
+    at = time.monotonic()
     attempt, ending = detail
-    tell("end", job=attempt.job.id, n=attempt.job.attempt, worker=attempt.lease.worker, how=_how(ending))
+    tell("end", job=attempt.job.id, n=attempt.job.attempt, worker=attempt.lease.worker, how=_how(ending), at=at)
 
 
 def _how(ending: Ending) -> str:
@@ -32,6 +41,7 @@ def _acking(entries: list[Entry]) -> None:
     tell("settled", jobs=[entry.job_id for entry in entries])
 
 
+setattr(Attempt, "begin", _looks_and_begins)  # noqa: B010 - said like this mypy lets us
 _for_good = ExitStack()
 _for_good.enter_context(probe.on("started", _started))
 _for_good.enter_context(probe.on("ended", _ended))

@@ -9,6 +9,7 @@ from typing import Literal
 
 import msgspec
 
+from chaos.limit import NO_LIMIT, has_limit
 from chaos.recorder import tell
 from shared.jobs import Context, PermanentFailure, Snooze, job
 
@@ -120,6 +121,8 @@ async def _hang() -> None:
 
 
 def _starve() -> None:
-    """Take more memory than a child process of this type may have, or a consumer when that is limited; all of it is written to."""
+    """Take more memory than a child process of this type may have, or a consumer that has a limit now; all of it is written to."""
+    if not has_limit():
+        raise RuntimeError(NO_LIMIT)
     meals = [bytearray(b"x") * MEAL_BYTES for _ in range(MEALS)]
     raise RuntimeError(f"{len(meals)} meals were not too many")

@@ -100,8 +100,8 @@ class World:
         self.chosen = dict(settings)
         self.settings = Settings()
         self.deaths: dict[int, int] = {}  # pid -> exit code
+        self.troubled_at = 0.0  # when the last of them died, or all was healed
         self._held: set[str] = set()  # names of members that a fault has for itself
-        self.troubled_at = 0.0  # when the last of them did, or all was healed
         self._socket = servers.folder / f"recorder-{secrets.token_hex(4)}"  # the path of a socket may have 107 bytes only
 
     @property
@@ -194,7 +194,8 @@ class World:
 
     def _environment(self, name: str, handlers: Sequence[str]) -> dict[str, str]:
         given = {name: os.environ[name] for name in INHERITED if name in os.environ}
-        given["PYTHONPATH"] = os.pathsep.join(filter(None, [given.get("PYTHONPATH"), str(Path.cwd())]))  # wherever it starts
+        folders = [*filter(None, given.get("PYTHONPATH", "").split(os.pathsep)), "."]
+        given["PYTHONPATH"] = os.pathsep.join(str(Path(folder).resolve()) for folder in folders)  # it may start elsewhere
         defaults = DEFAULTS if handlers else DEFAULTS | OF_OUR_JOBS
         allowed = [self.hook_url.split("/")[2], self.chosen.get(ALLOW, "")]
         own = self._own(name, handlers)
@@ -221,12 +222,12 @@ class World:
         return await self._serves()
 
     async def _serves(self) -> bool:
-        """Whether all run, those that need a lease have one, and a producer is ready. Who ends as soon as it starts has none."""
+        """Whether all run: consumers have leases, producers listen, and one of them is ready. Who ends as soon as it starts does not."""
         try:
             held = {pid_of(row[0]) for row in await self.database.fetch(LIVE)}
         except UnavailableError:
             return False
-        there = all(member.alive and (member.part == "producer" or member.pid in held) for member in self.members)
+        there = all(listens(member) if member.part == "producer" else member.alive and member.pid in held for member in self.members)
         return there and await self.answers()
 
     async def answers(self) -> bool:
@@ -238,9 +239,9 @@ class World:
 
     async def serves(self, member: Member) -> bool:
         """Whether it is ready: a consumer has a lease, a producer listens."""
-        with suppress(UnavailableError, psutil.Error):
-            if member.part == "producer":
-                return any(link.status == psutil.CONN_LISTEN for link in psutil.Process(member.pid).net_connections("tcp"))
+        if member.part == "producer":
+            return listens(member)
+        with suppress(UnavailableError):
             return bool(await self.database.fetch_value(LEASED, f"%:{member.pid}:%"))
         return False
 
@@ -276,7 +277,7 @@ class World:
         if member.pid not in self.deaths and member.returncode is not None:
             self.deaths[member.pid] = member.returncode
             self.troubled_at = time.time()
-            by_us = member.pid in member.killed
+            by_us = member.was_killed
             self.journal.note("died", member=member.name, part=member.part, pid=member.pid, code=member.returncode, by_us=by_us)
 
     async def _restart(self, member: Member) -> None:
@@ -288,7 +289,7 @@ class World:
         if member.alive:
             return
         member.start(**extra)
-        self.journal.note("started", member=member.name, part=member.part, pid=member.pid)
+        self.journal.note("started", member=member.name, part=member.part, pid=member.pid, home=str(member.home))
 
     async def restart(self, member: Member, **extra: str) -> int:
         """Let it end in order, and start it again; return its pid."""
@@ -315,6 +316,13 @@ class World:
         for member in self.members:
             member.wanted = False
             member.kill()
+
+
+def listens(member: Member) -> bool:
+    """Whether that producer takes connections."""
+    with suppress(psutil.Error):
+        return member.alive and any(link.status == psutil.CONN_LISTEN for link in psutil.Process(member.pid).net_connections("tcp"))
+    return False
 
 
 def _members(shape: Shape) -> Sequence[tuple[str, str, Sequence[str]]]:

@@ -53,7 +53,12 @@ def arm(spec: str) -> None:
 
 def announcement(name: str, pid: int) -> str:
     """Return what a process says when it strikes itself at that point."""
-    return f"probe {name} strikes process {pid}."
+    return f"probe {name} {struck(pid)}"
+
+
+def struck(pid: int) -> str:
+    """Return how that ends, whatever the point."""
+    return f"strikes process {pid}."
 
 
 def _strike(name: str, signal_number: int, nth: int) -> Action:

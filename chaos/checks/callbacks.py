@@ -10,6 +10,7 @@ from chaos.schedules import WHEN
 from shared.lifecycle import TERMINAL, Status
 from shared.webhooks import DELIVERY_TYPE
 
+REFUSED = 300  # and above: what an answer says that is no 2xx
 LEFT_OUT_SECONDS = 1.99  # between two ticks, one was left out
 
 
@@ -41,18 +42,32 @@ def every_tick_comes(history: History) -> Iterator[str]:
 @invariant(12, "at least one webhook for each end of a job, always with the same id")
 def every_end_is_told(history: History) -> Iterator[str]:
     """A delivery that was answered 2xx; the receiver tells repeats by their id. A job that was replayed ends again."""
-    given_up = Counter(_told_of(row) for row in history.rows.values() if row.type == DELIVERY_TYPE and row.status == Status.FAILED)
+    failed = [row for row in history.rows.values() if row.type == DELIVERY_TYPE and row.status == Status.FAILED]
+    yield from (f"{row.id}: a webhook was given up ({row.reason}) for no reason" for row in failed if not _in_vain(history, row))
+    given_up = Counter(_told_of(row) for row in failed)
     for row in history.rows.values():
-        if not row.webhook_url or row.status not in TERMINAL:
-            continue
-        hooks = history.hooks[row.id]
-        yield HELD
-        taken = {hook["id"] for hook in hooks if 200 <= hook["answer"] < 300}
-        ends = sum(move.went_to in TERMINAL and move.came_from not in TERMINAL for move in history.moves[row.id])
-        if len(taken) < ends - given_up[row.id]:  # each of those has a letter
-            yield f"{row.id}: ended {ends} times, the last time {row.status}, and {len(taken)} webhooks were taken"
-        if len(ids := {hook["id"] for hook in hooks}) > ends:
-            yield f"{row.id}: ended {ends} times, and its webhooks had the ids {sorted(ids)}"
+        if row.webhook_url and row.status in TERMINAL:
+            yield HELD
+            yield from _untold(history, row, given_up[row.id])
+
+
+def _untold(history: History, row: Row, given_up: int) -> Iterator[str]:
+    hooks = history.hooks[row.id]
+    taken = {hook["id"] for hook in hooks if 200 <= hook["answer"] < 300}
+    ends = [move.went_to for move in history.moves[row.id] if move.went_to in TERMINAL and move.came_from not in TERMINAL]
+    if len(taken) < len(ends) - given_up:  # each of those has a letter
+        yield f"{row.id}: ended {len(ends)} times, the last time {row.status}, and {len(taken)} webhooks were taken"
+    if len(ids := {hook["id"] for hook in hooks}) > len(ends):
+        yield f"{row.id}: ended {len(ends)} times, and its webhooks had the ids {sorted(ids)}"
+    if strange := {hook["state"] for hook in hooks} - {*ends}:
+        yield f"{row.id}: ended as {ends}, and its webhooks said {sorted(strange)}"
+
+
+def _in_vain(history: History, delivery: Row) -> bool:
+    """Whether it was tried as often as it may be, each time with a refusal; or it was running at too many deaths of workers."""
+    refused = sum(hook["answer"] >= REFUSED for hook in history.hooks[_told_of(delivery)])
+    tried = delivery.failures >= delivery.max_attempts and refused >= delivery.failures
+    return tried or delivery.crashes >= history.max_crashes
 
 
 def _told_of(delivery: Row) -> str:

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from typing import Any
 
 from chaos.checks.invariant import HELD, invariant
 from chaos.history import History, Moved, Replay, Row
@@ -10,16 +11,22 @@ from shared.lifecycle import MOVES, TERMINAL, Status
 
 LEGAL = {(source, target) for move in MOVES.values() for source in move.sources for target in move.targets}
 RECORDED_SECONDS = 2.0  # the recorder stamps what it hears when it comes to it
+ENDED_SECONDS = 0.1  # who ends says when that was; clocks of one machine, read in two processes
 READ_SECONDS = 0.02  # clocks of one machine, read in two processes
 REPLAY_SECONDS = 5.0  # a client waits four
-SETTLED = {Status.COMPLETED, Status.RETRYING, Status.SCHEDULED, Status.FAILED}
+SETTLED = {Status.COMPLETED, Status.RETRYING, Status.SCHEDULED, Status.FAILED, Status.CANCELLED}
+STUBBORN = "hang"  # the misdeed of a handler that runs on when its attempt is over
 NEW = {Status.PENDING, Status.SCHEDULED}
 
 
 @invariant(1, "every job that was answered 2xx is in a terminal state in the end")
 def nothing_is_lost(history: History) -> Iterator[str]:
-    """Also what was accepted without our hearing of it. A service that does not come back has lost all that it still had to do."""
+    """In time, and also what was accepted without our hearing of it. A service that does not come back has lost all that it had to do."""
     yield from history.stranded
+    yield from history.left.get("jobs", ())
+    for request in history.requests:
+        if request.accepted and len(request.ids) != len(request.numbers):
+            yield f"{len(request.numbers)} jobs were sent at {request.sent:.3f}, and {len(request.ids)} accepted"
     for job in sorted(history.accepted - history.rows.keys()):
         yield f"{job}: accepted, and there is no row"
     for row in history.rows.values():
@@ -36,6 +43,11 @@ def nothing_is_made_up(history: History) -> Iterator[str]:
     for number, count in Counter(row.payload["n"] for row in rows).items():
         if count > 1:
             yield f"number {number} is {count} jobs"
+    numbers = {row.id: row.payload["n"] for row in rows}
+    for request in history.requests:
+        for job, number in zip(request.ids, request.numbers, strict=False):
+            if numbers.get(job, number) != number:
+                yield f"{job}: is the answer to number {number}, and has {numbers[job]}"
 
 
 @invariant(3, "COMPLETED means that an attempt of that number really ended well, with that result")
@@ -48,8 +60,12 @@ def completed_is_true(history: History) -> Iterator[str]:
         ended = {(run.attempt, run.worker) for run in history.runs[row.id] if run.how == "returned"}
         if (row.attempts, row.worker) not in ended:
             yield f"{row.id}: completed by {row.worker} as attempt {row.attempts}, which did not end well there"
-        elif row.ours and (row.result or {}).get("token") not in history.effects[row.id, row.attempts]:
-            yield f"{row.id}: its result {row.result} is none of attempt {row.attempts}"
+        elif row.ours and _token(row.result) not in history.effects[row.id, row.attempts]:
+            yield f"{row.id}: its result {str(row.result)[:100]} is none of attempt {row.attempts}"
+
+
+def _token(result: Any) -> Any:
+    return result.get("token") if isinstance(result, dict) else None
 
 
 @invariant(3, "a success that is on disk stays, and nothing runs after it")
@@ -197,6 +213,14 @@ def settles_are_of_their_attempts(history: History) -> Iterator[str]:
             worker = history.leases.get(move.lease or "")
             if move.came_from != Status.PROCESSING or move.went_to not in SETTLED or move.before in given_up or worker is None:
                 continue
-            stale = ended.get((move.before or 0, worker), float("inf")) > move.t + RECORDED_SECONDS
+            if move.went_to == Status.CANCELLED and not _was_to_obey(history, job, move.before or 0, worker):
+                continue
+            stale = ended.get((move.before or 0, worker), float("inf")) > move.t + ENDED_SECONDS
             what = f"{job}: {move.came_from} to {move.went_to} as attempt {move.before} of {worker}, which has not ended there"
             yield what if stale else HELD
+
+
+def _was_to_obey(history: History, job: str, attempt: int, worker: str) -> bool:
+    """Whether a cancel waits for the end of that attempt: it has begun, and is none that runs on."""
+    begun = any((run.attempt, run.worker) == (attempt, worker) for run in history.runs.get(job, ()))
+    return begun and (job not in history.rows or history.rows[job].payload.get("misdeed") != STUBBORN)

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from chaos.checks.invariant import HELD, invariant
-from chaos.history import CALM_SECONDS, History, Moved, Row, Run, Strike, Tried
+from chaos.history import CALM_SECONDS, History, Moved, Row, Run, Tried, pid_of
+from chaos.limit import NO_LIMIT
 from shared.lifecycle import TERMINAL, Status
 
 FORGETFUL = ("postgres.immediate", "postgres.kill", "postgres.backend.kill", "postgres.disk")  # claims of the last moment may be forgotten
+ANYBODY = "?"  # the worker of a lease that is not there any more
 LATE_LEASES = 2.0  # a lease that a fault has broken is found to be dead within so many, and some seconds
 BACKOFF_SECONDS = 2.0
 EARLY_SECONDS = 0.02  # clocks of one machine, read in three processes
@@ -16,34 +18,45 @@ TARDY_SECONDS = 1.0
 ECHO_SECONDS = 14.0  # after a time in which new jobs had to wait those of them come back that failed: 2, 4 and 8 s later
 HARMLESS = ("SIGKILL", "upgrade", "clock")  # kinds of faults that do not keep a process from draining
 GIVEN_UP = ("lost", "handed_back")  # outcomes of attempts whose handlers may run on
-SPARE_SECONDS = 1.0  # of the time in which a beat has to get through
+SPARE = 0.1  # of a lease, of the time in which a beat has to get through
 KILLED = -9
-ENDED_AS_TOLD = (0, -15, 143)  # drained, told to end while it started, told twice
+AT_ONCE = (-15, 143)  # how who is told to end does so that cannot hear that yet, or is told twice
+STARTING_SECONDS = 5.0  # until a producer can hear that
 BY_HANDLERS = {-11: "segfault", 3: "exit", KILLED: "starve"}  # what a handler was asked to do, by the exit code of its process
+STARVED = ("MemoryError", NO_LIMIT)  # how the attempt ends that takes more memory than it may, if its process does not
 IN_A_CHILD = "chaos.process"  # a type of job
 HANDLER_SECONDS = 5.0  # in which a process is gone, and that is noted, after its handler has said that it ends it
 DRAIN_SECONDS = 8.0  # so long a worker that was told to end tries to settle: the grace time here, and 3 s
 POSTGRES = "Postgres"  # a kind of faults: any of them may keep an answer from a worker
 
 
-def _crashes(history: History) -> list[Strike]:
-    return [strike for strike in history.strikes if strike.fault in FORGETFUL]
+def _forgotten(history: History, job: str) -> list[Run]:
+    """Return the runs of which PostgreSQL has no claim: of one attempt and worker the first ones. It may forget some in a crash."""
+    claims = Counter(
+        (move.after, history.leases.get(move.next_lease or "", ANYBODY))
+        for move in history.moves[job]
+        if move.went_to == Status.PROCESSING != move.came_from
+    )
+    found = []
+    for run in history.runs[job][::-1]:
+        if claim := next((key for key in ((run.attempt, run.worker), (run.attempt, ANYBODY)) if claims[key]), None):
+            claims[claim] -= 1
+        else:
+            found.append(run)
+    return found
+
+
+def _crashed(history: History, run: Run) -> bool:
+    return any(strike.fault in FORGETFUL and strike.covers(run.began, run.ended or run.began, CALM_SECONDS) for strike in history.strikes)
 
 
 @invariant(6, "executions <= 1 + failures + snoozes + handed back + leases that were lost by an injected fault")
 def executions_are_bounded(history: History) -> Iterator[str]:
     """A claim that PostgreSQL forgot in a crash of its own is a lease loss, too."""
-    for job, runs in history.runs.items():
-        row = history.rows.get(job)
-        if row is None or not runs:
+    for job in history.runs.keys() | history.tried.keys():
+        if (row := history.rows.get(job)) is None:
             continue
-        first, last = runs[0].began, runs[-1].began
-        forgotten = sum(strike.covers(first, last, CALM_SECONDS) for strike in _crashes(history))
-        allowed = 1 + len(history.tried[job]) + forgotten
-        yield HELD if len(runs) <= allowed else f"{job}: ran {len(runs)} times, {allowed} are explained"
-        for attempt, count in Counter(run.attempt for run in runs).items():
-            if count > 1 + forgotten:
-                yield f"{job}: ran {count} times as attempt {attempt}"
+        yield from _too_often(history, row)
         for tried in history.tried[job]:
             if tried.outcome == "lost" and not _explained(history, tried):
                 yield f"{job}: attempt {tried.attempt} of {tried.worker} was lost, and no fault explains that"
@@ -52,13 +65,36 @@ def executions_are_bounded(history: History) -> Iterator[str]:
         yield from _unasked(history, row)
 
 
+def _too_often(history: History, row: Row) -> Iterator[str]:
+    """Each run is of an attempt of its own: the last one, or one that is known not to have succeeded."""
+    runs, forgotten = history.runs[row.id], _forgotten(history, row.id)
+    yield from (f"{row.id}: ran as attempt {run.attempt}, which nobody has claimed" for run in forgotten if not _crashed(history, run))
+    ran = {run.attempt for run in runs}
+    allowed = len(ran & {row.attempts, *(tried.attempt for tried in history.tried[row.id])}) + len(forgotten)
+    yield HELD if len(runs) <= allowed else f"{row.id}: ran {len(runs)} times, {allowed} are explained"
+
+
+@invariant(6, "nothing begins when its attempt is over")
+def nobody_begins_too_late(history: History) -> Iterator[str]:
+    """Its lease was lost, or it was handed back, and that was known: who looked at its lease before that may begin."""
+    for job, attempts in history.tried.items():
+        over = {(tried.attempt, tried.worker): tried.ended for tried in attempts if tried.outcome in GIVEN_UP}
+        for run in history.runs[job]:
+            if (ended := over.get((run.attempt, run.worker))) is not None:
+                looked = run.began if run.looked is None else run.looked
+                late = f"{job}: attempt {run.attempt} began {looked - ended:.3f} s after it was over"
+                yield late if looked > ended + EARLY_SECONDS else HELD
+
+
 def _explained(history: History, tried: Tried) -> bool:
     died, code = history.deaths.get(tried.pid, (float("inf"), 0))
-    if died <= tried.ended + EARLY_SECONDS and (code != 0 or _left_behind(history, tried, died)):
-        return True
+    if died <= tried.ended + EARLY_SECONDS:
+        at_once = tried.pid in history.told_again if code in AT_ONCE else code != 0
+        if at_once or _left_behind(history, tried, died):
+            return True
     held = tried.began or tried.ended
     cut_off = history.cut_off(tried.pid, held - _late(history), held, tried.ended)
-    return cut_off >= history.lease_seconds - history.heartbeat_seconds - SPARE_SECONDS
+    return cut_off >= history.lease_seconds * (1 - SPARE) - history.heartbeat_seconds
 
 
 def _left_behind(history: History, tried: Tried, died: float) -> bool:
@@ -92,8 +128,11 @@ def _unasked(history: History, row: Row) -> Iterator[str]:
     if row.ours:
         asked = row.payload.get("times", 0)
         for attempt in history.tried[row.id]:
-            if attempt.outcome in {"failed", "snoozed"} and attempt.attempt > asked and not _stood(history, attempt):
-                yield f"{row.id}: attempt {attempt.attempt} {attempt.outcome}, which nobody asked for: {attempt.error[:100]}"
+            if attempt.outcome in {"failed", "snoozed"} and not _stood(history, attempt):
+                if attempt.attempt > asked:
+                    yield f"{row.id}: attempt {attempt.attempt} {attempt.outcome}, which nobody asked for: {attempt.error[:100]}"
+                elif row.payload.get("misdeed") == "starve" and not any(sign in attempt.error for sign in STARVED):
+                    yield f"{row.id}: attempt {attempt.attempt} took more memory than it may, and ended by {attempt.error[:100]}"
 
 
 def _stood(history: History, tried: Tried) -> bool:
@@ -111,24 +150,34 @@ def nobody_gives_up(history: History) -> Iterator[str]:
     for pid, (at, code) in history.deaths.items():
         told = history.told.get(pid, float("inf")) <= at
         killed = code == KILLED and pid in history.killed
-        allowed = killed or (code in ENDED_AS_TOLD and told) or _ended_by_handler(history, pid)
+        drained = told and (code == 0 or (code in AT_ONCE and _was_deaf(history, pid)))
+        allowed = killed or drained or _ended_by_handler(history, pid)
         yield HELD if allowed else f"process {pid} ended with {code}, {'' if told else 'not '}told to end"
     for at, name, seconds in history.hung:
         if not any(strike.kind not in HARMLESS and strike.covers(at - seconds, at) for strike in history.strikes):
             yield f"{name} was told to end and did not within {seconds:g} s"
 
 
+def _was_deaf(history: History, pid: int) -> bool:
+    """Whether it was told twice to end, or before it could hear that."""
+    born, part = history.births.get(pid, (float("inf"), ""))
+    began = any(pid_of(worker) == pid for worker in history.leases.values())
+    starts = history.told[pid] - born < STARTING_SECONDS if part == "producer" else not began
+    return pid in history.told_again or starts
+
+
 def _ended_by_handler(history: History, pid: int) -> bool:
     """Whether a job that ran there, and not in a child process, had just said that it does what ends a process like this."""
     at, code = history.deaths[pid]
     return any(
-        what == BY_HANDLERS.get(code) and abs(at - told) <= HANDLER_SECONDS and _ran_in(history, job, pid)
-        for (job, _), (told, what) in history.misdeeds.items()
+        what == BY_HANDLERS.get(code) and abs(at - told) <= HANDLER_SECONDS and _ran_in(history, job, attempt, pid)
+        for (job, attempt), (told, what) in history.misdeeds.items()
     )
 
 
-def _ran_in(history: History, job: str, pid: int) -> bool:
-    return history.rows[job].type != IN_A_CHILD and any(run.pid == pid for run in history.runs[job])
+def _ran_in(history: History, job: str, attempt: int, pid: int) -> bool:
+    in_a_child = job in history.rows and history.rows[job].type == IN_A_CHILD
+    return not in_a_child and any((run.pid, run.attempt) == (pid, attempt) for run in history.runs[job])
 
 
 @invariant(6, "and none logs an error that nobody foresaw")
@@ -141,10 +190,10 @@ def errors_are_foreseen(history: History) -> Iterator[str]:
 @invariant(7, "a job runs beside itself only when a lease was lost")
 def no_overlap(history: History) -> Iterator[str]:
     """By the recorder's clock; the run of a process that died ends with it."""
-    crashes = _crashes(history)
     for job, runs in history.runs.items():
         if job in history.rows and history.rows[job].payload.get("misdeed") == "hang":
             continue  # it was abandoned, and runs on until its process ends
+        forgotten = _forgotten(history, job)
         given_up = {(tried.attempt, tried.worker): tried.ended for tried in history.tried[job] if tried.outcome in GIVEN_UP}
         for first, second in pairwise(sorted(runs, key=lambda run: run.began)):
             yield HELD
@@ -152,7 +201,7 @@ def no_overlap(history: History) -> Iterator[str]:
             lost_at = given_up.get((first.attempt, first.worker), float("inf"))
             if second.began >= min(end, lost_at - EARLY_SECONDS) or history.woke_to_begin(second):
                 continue
-            if not any(strike.covers(first.began, second.began, CALM_SECONDS) for strike in crashes):
+            if not (first in forgotten and _crashed(history, first)):
                 yield f"{job}: attempt {second.attempt} began {end - second.began:.3f} s before attempt {first.attempt} was over"
 
 
@@ -184,6 +233,33 @@ def retries_come(history: History) -> Iterator[str]:
         yield why if second.began > due else HELD
 
 
+@invariant(8, "nothing begins before it is due")
+def nothing_is_early(history: History) -> Iterator[str]:
+    """Retries, snoozes and delays: by the row, at the claim."""
+    for job, moves in history.moves.items():
+        for before, move in pairwise(moves):
+            if move.went_to == Status.PROCESSING != move.came_from and before.due is not None:
+                early = f"{job}: attempt {move.after} was claimed {before.due - move.t:.2f} s before it was due"
+                yield early if move.t < before.due - EARLY_SECONDS else HELD
+
+
+@invariant(8, "what waits for its time begins at most one second later")
+def nothing_is_tardy(history: History) -> Iterator[str]:
+    """Snoozes and delays, under the same conditions as retries."""
+    waits = _waits(history)
+    for job, moves in history.moves.items():
+        runs = {run.attempt: run for run in history.runs[job]}
+        for before, move in pairwise(moves):
+            run = runs.get(move.after or 0)
+            if move.came_from != Status.SCHEDULED or move.went_to != Status.PROCESSING or before.due is None or run is None:
+                continue
+            late = run.began - before.due
+            if not (job in history.rows and history.rows[job].in_line) and not _may_be_late(
+                history, waits, before.t, min(run.began, before.due + TARDY_SECONDS)
+            ):
+                yield f"{job}: attempt {run.attempt} began {late:.2f} s late, with nothing broken" if late > TARDY_SECONDS else HELD
+
+
 def _retries(history: History) -> Iterator[tuple[str, Run, Run, float]]:
     """Yield job, the run that failed, the next one, and how many seconds should be between them."""
     for job, runs in history.runs.items():
@@ -192,7 +268,8 @@ def _retries(history: History) -> Iterator[tuple[str, Run, Run, float]]:
             continue
         by_attempt = {run.attempt: run for run in runs}
         for number, attempt in _retried(history.moves[job]):
-            first, second = by_attempt.get(attempt), by_attempt.get(attempt + 1)
+            first = by_attempt.get(attempt)
+            second = min((run for run in runs if run.attempt > attempt), key=lambda run: run.attempt, default=None)
             if first is not None and second is not None and first.ended is not None:
                 yield job, first, second, BACKOFF_SECONDS * 2**number
 

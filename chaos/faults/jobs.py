@@ -1,6 +1,7 @@
 """Handlers that hang, block the loop, exhaust memory, segfault, leave, or return too much: each on its first attempt only."""
 
-from collections.abc import AsyncIterator, Sequence
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from random import Random
 from typing import Any
@@ -19,30 +20,48 @@ BLOCK_SECONDS = 2.0
 LONG_LEASES = 1.3
 TOLD_SECONDS = 20.0  # for the job to begin
 KILLED_SECONDS = 10.0  # for the kernel to find who took too much
+Effect = Callable[[World, int], Awaitable[bool]]
 CONSUMER_BYTES = 256 * 1024**2  # that a consumer may take while one of its handlers takes four times that
 
 
-async def _let(world: World, kind: str, misdeed: str, lasts: float = 0.0, **fields: Any) -> AsyncIterator[Hit]:
-    """It counts when the handler has told the recorder that it is about to."""
+async def _told_is_done(world: World, pid: int) -> bool:
+    del world, pid
+    return True
+
+
+async def _let(
+    world: World,
+    kind: str,
+    misdeed: str,
+    lasts: float = 0.0,
+    effect: Callable[[World, int], Awaitable[bool]] = _told_is_done,
+    **fields: Any,
+) -> AsyncIterator[Hit]:
+    """It counts when the handler has told the recorder that it is about to, and its process has felt that: `effect(world, pid)`."""
     since = size(world.recording)
     body = {"type": kind, "payload": {"n": world.client.number(), "misdeed": misdeed, "times": 1, "seconds": lasts}} | fields
     if not (ids := await world.client.submit([body], spared=True)):
         raise MissedError("the job was not accepted")
-    told = await _told(world, ids[0], since)
-    yield Hit(lasts if told else 0.0, detail=kind)
-    if not told:  # it may still come to it
+    pid = await _told(world, ids[0], since)
+    felt = pid and await effect(world, pid)
+    yield Hit(lasts if pid else 0.0, detail=kind)
+    if not felt:  # it may still come to it
         await world.client.cancel(ids[0])
-        raise MissedError(f"the handler did not say within {TOLD_SECONDS:g} s that it begins")
+        raise MissedError("it had no effect" if pid else f"the handler did not say within {TOLD_SECONDS:g} s that it begins")
 
 
-async def _told(world: World, job: str, since: int) -> bool:
+async def _told(world: World, job: str, since: int) -> int:
+    """Return the pid of who says so; 0 for nobody."""
+    pid = 0
+
     async def misbehaves() -> bool:
-        return any(event["e"] == "misdeed" and event["job"] == job for event in read(world.recording, since))
+        nonlocal pid
+        pid = next((event["pid"] for event in read(world.recording, since) if event["e"] == "misdeed" and event["job"] == job), 0)
+        return pid != 0
 
     with suppress(TimeoutError):
         await until(misbehaves, TOLD_SECONDS, "the handler says so")
-        return True
-    return False
+    return pid
 
 
 @fault("handler.hang", KIND)
@@ -79,13 +98,11 @@ async def starves(world: World, dice: Random) -> AsyncIterator[Hit]:
 @fault("handler.starve.consumer", KIND)
 async def starves_its_consumer(world: World, dice: Random) -> AsyncIterator[Hit]:
     """It takes more memory than its consumer may have, and the kernel kills that."""
-    members = world.alive("consumer")
+    if not (members := world.alive("consumer")):
+        raise MissedError("no consumer runs")
     async with _little_memory(members):
-        async for hit in _let(world, dice.choice(TYPES[:2]), "starve"):
-            killed = await _one_ends(members)
+        async for hit in _let(world, dice.choice(TYPES[:2]), "starve", effect=_killed_by_the_kernel):
             yield hit
-            if not killed:
-                raise MissedError("the kernel let all consumers live")
 
 
 @asynccontextmanager
@@ -95,20 +112,17 @@ async def _little_memory(members: Sequence[Member]) -> AsyncIterator[None]:
             for member in members:
                 await limits.enter_async_context(limited(member.pid, CONSUMER_BYTES))
         except OSError as error:
-            raise MissedError(f"a consumer with little memory wants the right to make control groups: {error}") from None
+            raise MissedError(f"no consumer can be given little memory, which wants the right to make control groups: {error}") from None
         yield
 
 
-async def _one_ends(members: Sequence[Member]) -> bool:
-    lives = [(member, member.pid) for member in members]
-
+async def _killed_by_the_kernel(world: World, pid: int) -> bool:
     async def gone() -> bool:
-        return any(member.pid != pid or not member.alive for member, pid in lives)
+        return pid in world.deaths
 
     with suppress(TimeoutError):
-        await until(gone, KILLED_SECONDS, "one of them ends")
-        return True
-    return False
+        await until(gone, KILLED_SECONDS, "it ends")
+    return world.deaths.get(pid) == -signal.SIGKILL and not any(pid in member.killed for member in world.members)
 
 
 @fault("handler.segfault", KIND)

@@ -74,7 +74,6 @@ class Aim:
         """Start it so that it strikes itself there; return its pid."""
         world.note_death(self.member)
         world.begin(self.member, MILLSTREAM_PROBES=f"{self.point}={action}@{self.nth}")
-        self.member.killed |= {self.member.pid} if action == "kill" else set()
         return self.member.pid
 
 

@@ -25,7 +25,8 @@ async def rolling(world: World, dice: Random) -> AsyncIterator[Hit]:
             done += 1
     if not done:
         raise MissedError("no process was there that no other fault had")
-    yield Hit(detail=f"{done} processes{f' to {home}' if len(world.homes) > 1 else ''}")
+    to = f" to {home}" if len(world.homes) > 1 else ""
+    yield Hit(detail=f"{done} processes{to}", aim=f"upgrade{to}" if to else "")
 
 
 async def _restarted(world: World, member: Member) -> None:

@@ -340,6 +340,73 @@ def replayed_another_than_was_told(history: History) -> None:
     history.replays = [Replay(100.9, 3, ["another"])]
 
 
+def fewer_were_accepted_than_sent(history: History) -> None:
+    """1."""
+    history.requests[0] = history.requests[0]._replace(numbers=[1, 2])
+
+
+def not_over_in_time(history: History) -> None:
+    """1."""
+    history.left = {"jobs": ["1 jobs PROCESSING"]}
+
+
+def payloads_swapped(history: History) -> None:
+    """2."""
+    history.rows["other"] = row("other", n=2)
+    history.requests[0] = history.requests[0]._replace(numbers=[2, 1], ids=[JOB, "other"])
+
+
+def a_result_that_is_none(history: History) -> None:
+    """3."""
+    history.rows[JOB] = row()._replace(result="xxx")
+
+
+def settled_before_it_ended(history: History) -> None:
+    """5."""
+    history.runs[JOB][0].ended = 100.8
+
+
+def cancelled_while_it_ran(history: History) -> None:
+    """5."""
+    history.moves[JOB][2] = Moved(JOB, 100.3, "PROCESSING", "CANCELLED", 1, 1, "l1", None)
+
+
+def began_what_it_had_handed_back(history: History) -> None:
+    """6."""
+    history.told[11] = 100.05
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.04, 100.07, "handed_back", "")]
+
+
+def lost_and_never_begun(history: History) -> None:
+    """6."""
+    history.rows[JOB] = row(status="FAILED")._replace(reason="crashed", crashes=3)
+    history.runs.clear()
+    history.settled.clear()
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.1, 100.5, "lost", "")]
+
+
+def ran_unclaimed(history: History) -> None:
+    """6."""
+    del history.moves[JOB][1]
+
+
+def killed_unhurt(history: History) -> None:
+    """6."""
+    history.told[11], history.deaths[11] = 100.7, (100.8, -15)
+
+
+def claimed_before_its_time(history: History) -> None:
+    """8."""
+    history.moves[JOB][0] = history.moves[JOB][0]._replace(due=100.2)
+
+
+def row_of_a_misdeed_is_gone(history: History) -> None:
+    """1."""
+    del history.rows[JOB]
+    history.deaths[11] = (100.6, 3)
+    history.misdeeds[JOB, 1] = (100.5, "exit")
+
+
 BREAKS: dict[Callable[[History], None], int] = {
     function: int((function.__doc__ or "").strip("."))
     for function in (
@@ -371,6 +438,18 @@ BREAKS: dict[Callable[[History], None], int] = {
             error_logged,
             killed_by_another,
             ended_by_no_handler,
+            fewer_were_accepted_than_sent,
+            not_over_in_time,
+            payloads_swapped,
+            a_result_that_is_none,
+            settled_before_it_ended,
+            cancelled_while_it_ran,
+            began_what_it_had_handed_back,
+            lost_and_never_begun,
+            ran_unclaimed,
+            killed_unhurt,
+            claimed_before_its_time,
+            row_of_a_misdeed_is_gone,
         ),
     )
 }
@@ -400,27 +479,58 @@ def test_a_lost_lease_excuses_no_overlap_before_it_was_lost() -> None:
     assert 7 in {finding.number for finding in check(history)}
 
 
-@pytest.mark.parametrize(("detail", "found"), [("consumer-3 at claimed", True), ("consumer-3 at started", False)])
-def test_only_who_is_frozen_at_its_first_step_may_run_what_is_done(detail: str, *, found: bool) -> None:
-    """3 and 7: whoever wakes up before that looks at its lease again."""
+@pytest.mark.parametrize(("woke", "broken"), [(115.4, {6, 7}), (117.0, {3, 6})])
+@pytest.mark.parametrize(("looked", "may"), [(None, False), (100.15, True), (0.05, False)])
+def test_who_has_looked_before_it_was_frozen_may_begin(woke: float, broken: set[int], looked: float | None, *, may: bool) -> None:
+    """Between the look and the first step of a handler there is always a moment; it wakes up beside its successor, or after that."""
     history = taken_over()
     history.deaths.clear()
-    history.runs[JOB][0].began = 117.1
-    history.runs[JOB][1].ended = 117.3
-    history.strikes.append(Strike("consumer.freeze.point", "SIGSTOP", [], [11], 100.1, 100.2, detail, healed=117.0))
-    assert ({finding.number for finding in check(history)} == {3, 7}) == found
-    assert (check(history) == []) != found
+    history.runs[JOB][0].began = woke + 0.1
+    history.runs[JOB][0].looked = woke + looked if looked and looked < 1 else looked
+    history.strikes.append(Strike("service.freeze.past", "SIGSTOP", [], [11], 100.1, 100.2, "consumer-3", healed=woke, mending=woke))
+    assert {finding.number for finding in check(history)} == (set() if may else broken)
 
 
-@pytest.mark.parametrize(("looked", "found"), [(None, True), (100.15, False), (117.05, True)])
-def test_who_has_looked_before_it_was_frozen_may_run_what_is_done(looked: float | None, *, found: bool) -> None:
-    """3 and 7: between the look and the first step of a handler there is always a moment."""
+@pytest.mark.parametrize(("began", "found"), [(102.1, False), (103.05, True)])
+def test_what_waits_for_its_time_comes_then(began: float, *, found: bool) -> None:
+    """8: due at 102, up to one second later."""
+    history = sound()
+    history.moves[JOB] = [
+        Moved(JOB, 100.04, None, "SCHEDULED", None, 0, None, None, due=102.0),
+        Moved(JOB, began, "SCHEDULED", "PROCESSING", 0, 1, None, "l1", due=102.0),
+        Moved(JOB, 103.6, "PROCESSING", "COMPLETED", 1, 1, "l1", None),
+    ]
+    history.runs[JOB] = [Run(JOB, 1, ONE, began, 103.5, "returned")]
+    history.settled[JOB] = 103.6
+    assert ({finding.number for finding in check(history)} == {8}) == found
+
+
+@pytest.mark.parametrize(
+    ("told_at", "again", "leases", "found"), [(50.5, False, {}, False), (90.0, False, {"l1": ONE}, True), (90.0, True, {"l1": ONE}, False)]
+)
+def test_who_is_told_to_end_drains(told_at: float, leases: dict[str, str], *, again: bool, found: bool) -> None:
+    """6: but for who cannot hear that yet, or hears it twice."""
+    history = History(births={11: (50.0, "consumer")}, leases=leases, told={11: told_at}, deaths={11: (told_at + 0.1, -15)})
+    history.told_again = {11} if again else set()
+    assert (6 in {finding.number for finding in check(history)}) == found
+
+
+@pytest.mark.parametrize(("fault", "found"), [("postgres.kill", False), ("redis.kill", True)])
+def test_a_claim_may_be_forgotten_in_a_crash_of_postgresql(fault: str, *, found: bool) -> None:
+    """6 and 7: the first worker runs on with a claim that is not there any more, the second claims it anew."""
     history = taken_over()
     history.deaths.clear()
-    history.runs[JOB][0].began, history.runs[JOB][0].looked = 117.1, looked
-    history.runs[JOB][1].ended = 117.3
-    history.strikes.append(Strike("service.freeze.past", "SIGSTOP", [], [11], 100.1, 100.2, "consumer-3", healed=117.0, mending=117.0))
-    assert ({finding.number for finding in check(history)} == {3, 7}) == found
+    history.tried[JOB] = []
+    history.runs[JOB] = [Run(JOB, 1, ONE, 100.1, 116.5, "returned"), Run(JOB, 1, TWO, 115.0, 115.9, "returned")]
+    history.moves[JOB] = [
+        Moved(JOB, 100.04, None, "PENDING", None, 0, None, None),
+        Moved(JOB, 115.0, "PENDING", "PROCESSING", 0, 1, None, "l2"),
+        Moved(JOB, 116.0, "PROCESSING", "COMPLETED", 1, 1, "l2", None),
+    ]
+    history.rows[JOB] = row(worker=TWO, proof="t2")
+    history.effects[JOB, 1].add("t2")
+    history.strikes.append(Strike(fault, "a kind", [], [], 100.2, 100.2, healed=101.0))
+    assert ({finding.number for finding in check(history)} == {6, 7}) == found
     assert (check(history) == []) != found
 
 
@@ -544,10 +654,34 @@ def test_webhooks_have_to_arrive_with_one_id() -> None:
     history = sound()
     history.rows[JOB] = row()._replace(webhook_url="http://127.0.0.1/hook")
     assert {finding.number for finding in check(history)} == {12}
-    history.hooks[JOB] = [{"id": "w1", "answer": 503}, {"id": "w1", "answer": 204}]
+    history.hooks[JOB] = [{"id": "w1", "state": "COMPLETED", "answer": 503}, {"id": "w1", "state": "COMPLETED", "answer": 204}]
     assert check(history) == []
-    history.hooks[JOB].append({"id": "w2", "answer": 204})
+    history.hooks[JOB].append({"id": "w2", "state": "COMPLETED", "answer": 204})
     assert {finding.number for finding in check(history)} == {12}
+    history.hooks[JOB] = [{"id": "w1", "state": "FAILED", "answer": 204}]
+    assert {finding.number for finding in check(history)} == {12}
+
+
+@pytest.mark.parametrize(
+    ("reason", "failures", "refused", "crashes", "found"),
+    [
+        ("attempts_spent", 4, 4, 0, False),
+        ("attempts_spent", 4, 3, 0, True),
+        ("permanent_failure", 1, 1, 0, True),
+        ("crashed", 0, 0, 3, False),
+    ],
+)
+def test_a_webhook_is_given_up_only_when_it_is_refused_again_and_again(
+    reason: str, failures: int, refused: int, crashes: int, *, found: bool
+) -> None:
+    """12: or when it was running at too many deaths of workers."""
+    history = sound()
+    history.rows[JOB] = row()._replace(webhook_url="http://127.0.0.1/hook")
+    payload = {"url": "http://127.0.0.1/hook", "event": {"data": {"id": JOB}}}
+    delivery = row("w", status="FAILED")._replace(type="webhook.deliver", payload=payload)
+    history.rows["w"] = delivery._replace(reason=reason, failures=failures, crashes=crashes)
+    history.hooks[JOB] = [{"id": "w1", "state": "COMPLETED", "answer": 503}] * refused
+    assert (12 in {finding.number for finding in check(history)}) == found
 
 
 @pytest.mark.parametrize(
@@ -716,6 +850,7 @@ def test_every_invariant_is_broken_by_some_test() -> None:
         runs.no_overlap,
         runs.retries_wait,
         runs.retries_come,
+        runs.nothing_is_tardy,
         speed.crashes_are_short,
         speed.ghosts_go,
         stores.letters_are_added_once,

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.options import parse
+from chaos.campaign import Tally, plans
+from chaos.options import CHECKOUT, parse
 from chaos.world import RESERVED
 
 
@@ -31,9 +32,19 @@ def test_a_file_to_go_on_from_is_a_campaign(tmp_path: Path) -> None:
     assert parse(["--resume", str(tmp_path / "campaign.json")]).campaign
 
 
-def test_the_checkout_of_an_earlier_version() -> None:
-    """Named from wherever the suite is started."""
-    assert parse(["--upgrade-from", "."]).earlier == Path.cwd()
+def test_the_checkout_of_an_earlier_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Named from wherever the suite is started; every segment has an upgrade then."""
+    for name in CHECKOUT:
+        (tmp_path / "earlier" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "earlier" / name).touch()
+    monkeypatch.chdir(tmp_path)
+    options = parse(["--upgrade-from", "earlier", "--themes", "kills,upgrade"])
+    assert options.earlier == tmp_path / "earlier"
+    segments = plans(options, tally := Tally(1))
+    for _ in range(2):
+        plan = next(segments)
+        assert (plan.shape.earlier, plan.faults.count("upgrade.rolling")) == (options.earlier, 1)
+        tally.segments += 1
 
 
 @pytest.mark.parametrize(
@@ -50,6 +61,7 @@ def test_the_checkout_of_an_earlier_version() -> None:
         (["--set", "LEASE_SECONDS=4"], "did you mean MILLSTREAM_LEASE_SECONDS"),
         (["--set", "XYZ=4"], "--set XYZ: is no setting of the service. What"),
         (["--themes", "kill"], "unknown: kill (did you mean kills"),
+        (["--upgrade-from", "."], "--upgrade-from: .: is this version"),
         (["--upgrade-from", "docs"], "--upgrade-from: docs: is no checkout of a millstream with a chaos suite: there is no producer"),
         (["--rate", "abc"], "--rate: abc: wants a number, more than 0"),
         (["--consumers", "2.5"], "--consumers: 2.5: wants a whole number, at least 1"),

@@ -86,6 +86,17 @@ def jobs_are_stored_twice() -> None:
     put(Submitter, "submit", doubling)
 
 
+@mistake(jobs.nothing_is_lost)
+def the_last_of_a_bulk_is_dropped() -> None:
+    """It has its id in the answer, and is not stored."""
+    submit = Submitter.submit
+
+    async def careless(self: Any, jobs: Sequence[NewJob]) -> dict[str, str]:
+        return await submit(self, jobs[:-1] if len(jobs) > 1 else jobs)
+
+    put(Submitter, "submit", careless)
+
+
 @mistake(speed.nothing_is_refused)
 def producers_refuse_after_a_while() -> None:
     """As if PostgreSQL were away, from their twentieth second on."""

@@ -2,7 +2,7 @@
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,9 +15,11 @@ from consumer.scheduler import Scheduler
 from consumer.webhook_signature import signed_headers
 from shared.ids import new_id
 from shared.job_store import insert
+from shared.jobs import PermanentFailure
 from shared.tick_store import Making, Run
 
 SELDOM = 0.2
+REFUSED = 300
 
 
 @mistake(callbacks.every_tick_comes)
@@ -42,6 +44,18 @@ def webhooks_are_forgotten() -> None:
         return await answer(outgoing, url, headers, body)
 
     put(consumer.handlers.webhook_deliver, "_answer", silent)
+
+
+@mistake(callbacks.every_end_is_told)
+def webhooks_are_given_up_at_once() -> None:
+    """The first refusal is the last one."""
+
+    def impatient(status: int, headers: Mapping[str, str]) -> None:
+        del headers
+        if status >= REFUSED:
+            raise PermanentFailure(f"answered {status}")
+
+    put(consumer.handlers.webhook_deliver, "_check", impatient)
 
 
 @mistake(callbacks.every_end_is_told)

@@ -80,7 +80,7 @@ def no_look_at_the_clock() -> None:
     put(ClockWatch, "was_set", never)
 
 
-@mistake(runs.retries_come)
+@mistake(runs.retries_come, runs.nothing_is_tardy)
 def retries_are_late() -> None:
     """What waits for its time is looked at every few seconds."""
     step = Delayer.step

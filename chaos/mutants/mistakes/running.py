@@ -4,8 +4,9 @@ import asyncio
 import os
 from typing import Any
 
+import consumer.runtime
 from chaos.checks import jobs, runs
-from chaos.mutants.mistakes.mistake import change_query, mistake, put
+from chaos.mutants.mistakes.mistake import change_query, change_script, mistake, put
 from consumer.heartbeat import Heartbeat
 from consumer.runtime import Consumer
 
@@ -39,7 +40,20 @@ def no_fence_of_snoozes() -> None:
     change_query("snooze", "attempts = snoozed.attempt AND lease_id = $3", "(attempts >= snoozed.attempt OR lease_id = $3)")
 
 
-@mistake(jobs.success_stays)
+@mistake(runs.nothing_is_early)
+def time_is_not_asked_for() -> None:
+    """What should wait is due at once, and a claim does not ask for its time."""
+    change_script("postpone", "now + tonumber(ARGV[i + 1])", "now")
+    change_query("claim", "AND run_at <= now()", "")
+
+
+@mistake(runs.nobody_gives_up)
+def nobody_drains() -> None:
+    """A consumer that is told to end does so at once."""
+    put(consumer.runtime, "_on_signal", lambda _, number: lambda: os._exit(128 + number))
+
+
+@mistake(jobs.success_stays, runs.nobody_begins_too_late)
 def who_wakes_up_goes_on() -> None:
     """A worker that was frozen begins what it had claimed before."""
     put(Heartbeat, "holds", lambda self, lease: bool(self and lease))
