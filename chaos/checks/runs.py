@@ -11,6 +11,7 @@ from shared.lifecycle import TERMINAL, Status
 
 FORGETFUL = ("postgres.immediate", "postgres.kill", "postgres.backend.kill", "postgres.disk")  # claims of the last moment may be forgotten
 ANYBODY = "?"  # the worker of a lease that is not there any more
+FORGOTTEN_SECONDS = 1.0  # so old a claim may be that is forgotten: three times wal_writer_delay, and some
 LATE_LEASES = 2.0  # a lease that a fault has broken is found to be dead within so many, and some seconds
 BACKOFF_SECONDS = 2.0
 EARLY_SECONDS = 0.02  # clocks of one machine, read in three processes
@@ -47,7 +48,8 @@ def _forgotten(history: History, job: str) -> list[Run]:
 
 
 def _crashed(history: History, run: Run) -> bool:
-    return any(strike.fault in FORGETFUL and strike.covers(run.began, run.ended or run.began, CALM_SECONDS) for strike in history.strikes)
+    until = (run.ended or run.began) + FORGOTTEN_SECONDS
+    return any(strike.fault in FORGETFUL and strike.covers(run.began, until, CALM_SECONDS) for strike in history.strikes)
 
 
 @invariant(6, "executions <= 1 + failures + snoozes + handed back + leases that were lost by an injected fault")
