@@ -38,8 +38,7 @@ def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
         print(f"chaos: {error}", file=sys.stderr)
         return SENSELESS
     print(f"seed {tally.seed}", flush=True)
-    for place in () if options.resume else options.output.glob("segment-*"):
-        shutil.rmtree(place, ignore_errors=True)  # of a run before
+    _clear(options)
 
     def after(number: int, plan: Plan, outcome: Outcome) -> None:
         sections[:] = [*sections[1 - MOST_SECTIONS :], section(number, plan, outcome)]
@@ -85,6 +84,12 @@ async def _until_stopped(running: Coroutine[Any, Any, None]) -> None:
 
 def _say(line: str) -> None:
     print(line, flush=True)
+
+
+def _clear(options: Options) -> None:
+    """Remove the segments of the run before; who goes on with one leaves them."""
+    for place in () if options.resume else options.output.glob("segment-*"):
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def _keep(options: Options, number: int, outcome: Outcome) -> None:

@@ -51,7 +51,8 @@ def figures_of(history: History) -> Figures:
     """Read them out of a history."""
     accepted = history.accepted
     figures = Figures(accepted=len(accepted))
-    figures.lost = sum(job not in history.rows or history.rows[job].status not in TERMINAL for job in accepted)
+    if history.rows_read:
+        figures.lost = sum(job not in history.rows or history.rows[job].status not in TERMINAL for job in accepted)
     figures.ends = dict(Counter(_told_end(history.rows[job]) for job in accepted if job in history.rows))
     figures.errors = _errors(history)
     figures.injected = _injected(history)

@@ -112,6 +112,24 @@ async def test_a_second_letter_is_one_while_the_first_is_there(broker: Broker, t
     assert [(job, twice) for _, job, twice in history.letters] == [("a", False), ("b", False), ("a", False), ("b", True), ("a", False)]
 
 
+async def test_letters_are_seen_in_a_stream_that_was_made_anew_by_a_clock_that_was_set_back(broker: Broker, tmp_path: Path) -> None:
+    """Their places are below those of before."""
+    with Journal(tmp_path / "journal") as journal:
+        watch = LetterWatch(broker, journal)
+        await broker.command("XADD", broker.keys.dlq, "9999999999999-0", "id", "a", "attempts", 4, "reason", "attempts_spent")
+        await watch.look()
+        await broker.command("DEL", broker.keys.dlq)
+        await watch.look()
+        await letter(broker, "b", 4)
+        await watch.look()
+        await watch.look()
+        await letter(broker, "b", 4)
+        await watch.look()
+    history = History()
+    read_journal(history, tmp_path / "journal")
+    assert [(job, twice) for _, job, twice in history.letters] == [("a", False), ("b", False), ("b", True)]
+
+
 async def left(database: Database, broker: Broker) -> Any:
     """What the suite finds; no process of ours runs."""
     return await left_over(SimpleNamespace(database=database, broker=broker, alive=list))  # type: ignore[arg-type]

@@ -400,6 +400,12 @@ def claimed_before_its_time(history: History) -> None:
     history.moves[JOB][0] = history.moves[JOB][0]._replace(due=100.2)
 
 
+def took_more_memory_than_it_may(history: History) -> None:
+    """6."""
+    history.rows[JOB] = row(times=1)._replace(payload={"n": 1, "times": 1, "misdeed": "starve"})
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.06, 100.09, "failed", "RuntimeError: 16 meals were not too many")]
+
+
 def row_of_a_misdeed_is_gone(history: History) -> None:
     """1."""
     del history.rows[JOB]
@@ -449,6 +455,7 @@ BREAKS: dict[Callable[[History], None], int] = {
             ran_unclaimed,
             killed_unhurt,
             claimed_before_its_time,
+            took_more_memory_than_it_may,
             row_of_a_misdeed_is_gone,
         ),
     )

@@ -102,6 +102,34 @@ async def test_it_was_accepted_and_never_began(listener: int, tmp_path: Path, mo
         assert len(struck) == len(world.asked) == 1
 
 
+@pytest.mark.parametrize(("code", "ours", "felt"), [(-9, False, True), (-9, True, False), (3, False, False), (None, False, False)])
+async def test_the_kernel_has_killed_the_consumer_that_took_too_much(
+    monkeypatch: pytest.MonkeyPatch, code: int | None, *, ours: bool, felt: bool
+) -> None:
+    """Not we, nor itself."""
+    monkeypatch.setattr(jobs, "KILLED_SECONDS", 0.2)
+    member = SimpleNamespace(killed={11} if ours else set())
+    world: Any = SimpleNamespace(deaths={} if code is None else {11: code}, members=[member])
+    assert await jobs._killed_by_the_kernel(world, 11) == felt
+
+
+async def test_where_no_consumer_is_none_is_starved(listener: int, tmp_path: Path) -> None:
+    """No job is submitted that would take its memory later, without a limit."""
+    del listener
+    async with service(tmp_path, runs=True) as world:
+        world.alive = lambda _: []
+        with pytest.raises(MissedError, match="no consumer runs"):
+            async with FAULTS["handler.starve.consumer"].deed(world, Random(1)):
+                pass
+        assert not (tmp_path / "recording").read_bytes()
+
+
+def test_without_a_limit_nothing_is_eaten() -> None:
+    """It would be the memory of the machine."""
+    with pytest.raises(RuntimeError, match="there is no limit here"):
+        work._starve()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="wants the right to go before others")
 async def test_the_recorder_goes_before_those_who_tell_it(listener: int) -> None:
     """They would wait for it: few datagrams fit into the kernel's queue."""

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from chaos import __main__ as command
 from chaos.campaign import Tally
 from chaos.history import History, Request, Strike
 from chaos.judge import main
-from chaos.outcome import keep, outcome_of
+from chaos.options import parse
+from chaos.outcome import FILE, keep, kept, outcome_of
 from tests.unit.test_chaos_checks import lost, sound
 
 
@@ -16,14 +18,14 @@ from tests.unit.test_chaos_checks import lost, sound
 def run(tmp_path: Path) -> Callable[[History], Path]:
     """A run of one segment, the second of its campaign."""
 
-    def kept(history: History) -> Path:
+    def made(history: History) -> Path:
         place = tmp_path / "segment-0001"
         place.mkdir()
         keep(history, place)
         (tmp_path / "result.json").write_bytes(Tally(7, segments=2, missed={"redis.disk": "no disk"}).to_json())
         return tmp_path
 
-    return kept
+    return made
 
 
 def test_a_history_that_was_kept_is_judged_as_it_was(run: Callable[[History], Path], capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,4 +57,33 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path, capsys: pytest.CaptureF
 def test_without_its_rows_a_history_says_only_that_it_did_not_come_back() -> None:
     """A job without a row is not lost when nobody could look."""
     history = History(rows_read=False, stranded=["the rows cannot be read"], requests=[Request(1.0, [1], None, 1.1, 202, ["job"])])
-    assert [finding.what for finding in outcome_of(history, {}).findings] == ["the rows cannot be read"]
+    outcome = outcome_of(history, {})
+    assert [finding.what for finding in outcome.findings] == ["the rows cannot be read"]
+    assert (outcome.figures.accepted, outcome.figures.lost) == (1, 0)
+
+
+def test_a_history_of_before_has_what_came_since(tmp_path: Path) -> None:
+    """As if nothing had been noted."""
+    history = sound()
+    del history.told_again
+    keep(history, tmp_path)
+    assert kept(tmp_path).told_again == set()
+    assert kept(tmp_path).rows == history.rows
+
+
+def test_a_campaign_keeps_the_histories_and_a_new_run_none(tmp_path: Path) -> None:
+    """Of a segment with findings all, for a look at its logs."""
+    for number, damage in enumerate((None, lost)):
+        history, place = sound(), tmp_path / f"segment-{number:04}"
+        (place / "output").mkdir(parents=True)
+        (place / "consumer-1.log").touch()
+        if damage:
+            damage(history)
+        keep(history, place)
+        command._keep(parse(["--campaign", "--output", str(tmp_path)]), number, outcome_of(history, {}))
+    assert {file.name for file in (tmp_path / "segment-0000").iterdir()} == {FILE}
+    assert {file.name for file in (tmp_path / "segment-0001").iterdir()} == {FILE, "consumer-1.log", "output"}
+    command._clear(parse(["--resume", str(tmp_path / "state"), "--output", str(tmp_path)]))
+    assert len([*tmp_path.glob("segment-*")]) == 2
+    command._clear(parse(["--output", str(tmp_path)]))
+    assert not [*tmp_path.glob("segment-*")]

@@ -148,6 +148,7 @@ async def test_a_kill_at_a_point_is_one_there(stand: Stand) -> None:
     assert hit.aim.startswith("producer at ")
     assert hit.detail == hit.aim.replace("producer", member.name)
     assert stand.world.deaths == {first: -9, member.pid: -9}
+    assert [event["by_us"] for event in read(stand.folder / "journal") if event["e"] == "died"] == [True, True]
 
 
 @pytest.mark.parametrize("how", ["SIGKILL", "SIGTERM"])
@@ -156,6 +157,7 @@ async def test_who_is_killed_on_the_way_did_not_come_to_the_point(stand: Stand, 
     await stand.add("producer", STRUCK.format(how))
     with pytest.raises(MissedError, match="before it came to"):
         await strike(stand, "producer.kill.point")
+    assert [event["by_us"] for event in read(stand.folder / "journal") if event["e"] == "died"] == [True, False]
 
 
 async def test_a_freeze_at_a_point_is_one_there(stand: Stand) -> None:

@@ -19,13 +19,13 @@ async def _limit(pid: int) -> None:
         pass
 
 
-def _may_limit() -> bool:
+@pytest.fixture(scope="module")
+def _allowed() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
         try:
             asyncio.run(_limit(process.pid))
-        except OSError:
-            return False
-    return True
+        except OSError as error:
+            pytest.skip(f"wants the right to make control groups: {error}")
 
 
 def _groups() -> list[str]:
@@ -43,7 +43,7 @@ def eater(request: pytest.FixtureRequest) -> Iterator[subprocess.Popen[bytes]]:
         process.kill()
 
 
-@pytest.mark.skipif(not _may_limit(), reason="wants the right to make control groups")
+@pytest.mark.usefixtures("_allowed")
 @pytest.mark.parametrize(("eater", "code"), [(LIMIT_BYTES // 4, 0), (LIMIT_BYTES * 4, -signal.SIGKILL)], indirect=["eater"])
 async def test_who_takes_more_than_it_may_is_killed(eater: subprocess.Popen[bytes], code: int) -> None:
     """Nothing of the limit is left afterwards."""
@@ -53,7 +53,7 @@ async def test_who_takes_more_than_it_may_is_killed(eater: subprocess.Popen[byte
     assert _groups() == []
 
 
-@pytest.mark.skipif(not _may_limit(), reason="wants the right to make control groups")
+@pytest.mark.usefixtures("_allowed")
 @pytest.mark.parametrize("eater", [LIMIT_BYTES * 4], indirect=True)
 async def test_afterwards_it_may_take_what_it_wants(eater: subprocess.Popen[bytes]) -> None:
     """It is back in the group that it was in."""
