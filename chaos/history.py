@@ -165,7 +165,7 @@ class History:
     misdeeds: dict[tuple[str, int], tuple[float, str]] = field(default_factory=dict)  # (job, attempt) -> when its handler did what
     told: dict[int, float] = field(default_factory=dict)  # pid -> when it was told to end
     told_again: set[int] = field(default_factory=set)  # pids of those that were told once more
-    hung: list[tuple[float, str, float]] = field(default_factory=list)  # when a drain was given up, of whom, after how many seconds
+    hung: list[tuple[float, str, float, int]] = field(default_factory=list)  # when a drain was given up, of whom, after how long, its pid
     cancels: set[str] = field(default_factory=set)  # jobs whose end was asked for
     leases: dict[str, str] = field(default_factory=dict)  # lease -> worker
     max_crashes: int = 3

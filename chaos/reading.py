@@ -83,7 +83,7 @@ def _read_rest(history: History, event: dict[str, Any]) -> None:
             history.told_again |= {event["pid"]} & history.told.keys()
             history.told.setdefault(event["pid"], event["t"])
         case "hung":
-            history.hung.append((event["t"], event["member"], event["seconds"]))
+            history.hung.append((event["t"], event["member"], event["seconds"], event["pid"]))
         case _:
             _read_phase(history, event)
             _read_asked(history, event)

@@ -307,9 +307,9 @@ class World:
     async def drain(self, member: Member, more_seconds: float = 5) -> None:
         """Let it end in order; note it when that takes longer than its grace and so many seconds."""
         self.journal.note("told", member=member.name, pid=member.pid)
-        seconds = self.settings.grace_seconds + more_seconds
+        pid, seconds = member.pid, self.settings.grace_seconds + more_seconds
         if not await member.drained(seconds):
-            self.journal.note("hung", member=member.name, seconds=seconds)
+            self.journal.note("hung", member=member.name, pid=pid, seconds=seconds)
 
     def kill_all(self) -> None:
         """End all processes at once."""

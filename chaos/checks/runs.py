@@ -155,9 +155,19 @@ def nobody_gives_up(history: History) -> Iterator[str]:
         drained = told and (code == 0 or (code in AT_ONCE and _was_deaf(history, pid)))
         allowed = killed or drained or _ended_by_handler(history, pid)
         yield HELD if allowed else f"process {pid} ended with {code}, {'' if told else 'not '}told to end"
-    for at, name, seconds in history.hung:
-        if not any(strike.kind not in HARMLESS and strike.covers(at - seconds, at) for strike in history.strikes):
+    for at, name, seconds, pid in history.hung:
+        broken = any(strike.kind not in HARMLESS and strike.covers(at - seconds, at) for strike in history.strikes)
+        if not (broken or _was_blocked(history, pid, at - seconds, at)):
             yield f"{name} was told to end and did not within {seconds:g} s"
+
+
+def _was_blocked(history: History, pid: int, since: float, until: float) -> bool:
+    """Whether a handler blocked its loop then, long after it was asked to: whoever asks gives up sooner."""
+    return any(
+        what == "block" and job in history.rows and said <= until and since <= said + history.rows[job].payload.get("seconds", 0.0)
+        for (job, attempt), (said, what) in history.misdeeds.items()
+        if _ran_in(history, job, attempt, pid)
+    )
 
 
 def _was_deaf(history: History, pid: int) -> bool:

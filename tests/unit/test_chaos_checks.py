@@ -156,7 +156,7 @@ def lost_before_its_worker_died(history: History) -> None:
 
 def hung_at_the_end(history: History) -> None:
     """6."""
-    history.hung = [(200.0, "consumer-3", 10.0)]
+    history.hung = [(200.0, "consumer-3", 10.0, 11)]
 
 
 def failed_too_early(history: History) -> None:
@@ -519,6 +519,16 @@ def test_who_is_told_to_end_drains(told_at: float, leases: dict[str, str], *, ag
     """6: but for who cannot hear that yet, or hears it twice."""
     history = History(births={11: (50.0, "consumer")}, leases=leases, told={11: told_at}, deaths={11: (told_at + 0.1, -15)})
     history.told_again = {11} if again else set()
+    assert (6 in {finding.number for finding in check(history)}) == found
+
+
+@pytest.mark.parametrize(("seconds", "pid", "found"), [(13.0, 11, False), (2.0, 11, True), (13.0, 12, True)])
+def test_who_is_blocked_by_a_handler_cannot_drain(seconds: float, pid: int, *, found: bool) -> None:
+    """6: the handler said so at 100.4, it was told to end at 105."""
+    history = sound()
+    history.rows[JOB] = row(times=1)._replace(payload={"n": 1, "times": 1, "misdeed": "block", "seconds": seconds})
+    history.misdeeds[JOB, 1] = (100.4, "block")
+    history.hung = [(115.0, "consumer-3", 10.0, pid)]
     assert (6 in {finding.number for finding in check(history)}) == found
 
 
