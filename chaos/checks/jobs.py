@@ -98,7 +98,7 @@ def moves_are_legal(history: History) -> Iterator[str]:
         yield HELD
         yield from _illegal(job, moves)
         ends = sum(move.went_to in TERMINAL for move in moves)
-        replays = sum(move.came_from in TERMINAL for move in moves)
+        replays = sum(move.came_from in TERMINAL and move.went_to not in TERMINAL for move in moves)
         if ends > 1 + replays:
             yield f"{job}: came to {ends} terminal states with {replays} replays"
 

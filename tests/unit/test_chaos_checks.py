@@ -128,6 +128,11 @@ def ended_twice(history: History) -> None:
     history.moves[JOB].append(Moved(JOB, 100.7, "COMPLETED", "FAILED", 1, 1, None, None))
 
 
+def settled_twice(history: History) -> None:
+    """4."""
+    history.moves[JOB].append(Moved(JOB, 100.7, "COMPLETED", "COMPLETED", 1, 1, None, None))
+
+
 def attempt_fell(history: History) -> None:
     """5."""
     history.moves[JOB][2] = Moved(JOB, 100.6, "PROCESSING", "COMPLETED", 1, 0, "l1", None)
@@ -456,6 +461,7 @@ BREAKS: dict[Callable[[History], None], int] = {
             killed_unhurt,
             claimed_before_its_time,
             took_more_memory_than_it_may,
+            settled_twice,
             row_of_a_misdeed_is_gone,
         ),
     )
