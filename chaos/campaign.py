@@ -15,7 +15,7 @@ from chaos.options import Options
 from chaos.outcome import Outcome
 from chaos.segment import Plan, Say, run_segment
 from chaos.servers import Servers
-from chaos.themes import KINDS, LEAST_SECONDS, USUAL, faults_of, hands_for, pause_for, theme_for
+from chaos.themes import KINDS, LEAST_SECONDS, QUICK, USUAL, faults_of, hands_for, pause_for, theme_for
 from chaos.world import Shape
 from shared.errors import ConfigError
 
@@ -93,14 +93,27 @@ def _keep(file: Path, tally: Tally) -> None:
 
 
 def begun(options: Options) -> Tally:
-    """Return what has been done before, as the file to go on with says. Raises ConfigError when that is none of ours."""
+    """Return what has been done before, as the file to go on with says. Raises ConfigError when that is none of ours, or has no place."""
     file = options.resume
+    _make_room(options)
     try:
         tally = Tally.from_json(file.read_bytes()) if file and file.exists() else Tally(options.seed)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ConfigError([f"{file} is not the state of a campaign ({error}): name another file, or one that is not there yet"]) from None
     tally.theirs = sorted({*tally.theirs, *options.theirs})
     return tally
+
+
+def _make_room(options: Options) -> None:
+    """Before anything is run: what comes of it shall have a place."""
+    try:
+        options.output.mkdir(parents=True, exist_ok=True)
+        if options.resume:
+            options.resume.parent.mkdir(parents=True, exist_ok=True)
+            if options.resume.exists():
+                options.resume.read_bytes()
+    except OSError as error:
+        raise ConfigError([f"{error.filename}: {error.strerror}: name a place that can be written to, by --output or --resume"]) from None
 
 
 def plans(options: Options, tally: Tally) -> Iterator[Plan]:
@@ -135,7 +148,7 @@ def _faults(options: Options, themes: Sequence[str], tally: Tally) -> Sequence[s
 
 
 def _themes(options: Options, tally: Tally, dice: Random) -> Sequence[str]:
-    """None when only faults were chosen. A campaign breaks four things at a time, those that it has broken least."""
+    """None when only faults were chosen. A campaign breaks four things at a time, those that it has broken least; a short run two."""
     if options.themes:
         return (options.themes[tally.segments % len(options.themes)],)
     if options.faults:
@@ -144,7 +157,10 @@ def _themes(options: Options, tally: Tally, dice: Random) -> Sequence[str]:
         deficits = sorted(_deficits(tally.figures).items(), key=lambda item: -item[1])
         if lacking := tuple(dict.fromkeys(theme_for(kind) for kind, share in deficits if share > 0)):
             return lacking[:AT_A_TIME]
-    return (USUAL[(tally.seed + tally.segments) % len(USUAL)],)
+    if options.campaign:
+        return (USUAL[(tally.seed + tally.segments) % len(USUAL)],)
+    first = tally.seed + 2 * tally.segments
+    return tuple(QUICK[(first + turn) % len(QUICK)] for turn in range(2))
 
 
 def _deficits(figures: Figures) -> dict[str, float]:

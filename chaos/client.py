@@ -58,7 +58,7 @@ class Client:
         status, answer = await self._post(path, body, key, timeout)
         ids: list[str] = (answer.get("ids") or [answer["id"]]) if status in {200, 202} else []
         self._journal.note("answer", r=request, status=status, ids=ids, began=began)
-        self.problem = "" if ids else str(answer.get("detail") or f"HTTP {status}")
+        self.problem = "" if ids else _problem(status, answer)
         self.recent = [*self.recent[-200:], *(() if spared else ids)]
         return ids
 
@@ -88,3 +88,9 @@ class Client:
                 return answer.status, await answer.json(content_type=None) or {}
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return 0, {}
+
+
+def _problem(status: int, answer: dict[str, Any]) -> str:
+    """Return why a submission was refused, and where it is wrong."""
+    wrong = [f"{error.get('pointer')} {error.get('detail')}" for error in answer.get("errors") or ()]
+    return "; ".join([str(answer.get("detail") or f"HTTP {status}"), *wrong])

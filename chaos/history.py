@@ -159,6 +159,7 @@ class History:
     strikes: list[Strike] = field(default_factory=list)
     lease_seconds: float = 10.0
     heartbeat_seconds: float = 3.0
+    grace_seconds: float = 5.0
     births: dict[int, tuple[float, str]] = field(default_factory=dict)  # pid -> when, part
     deaths: dict[int, tuple[float, int]] = field(default_factory=dict)  # pid -> when, exit code
     killed: set[int] = field(default_factory=set)  # pids of those that died by a signal of ours

@@ -71,6 +71,7 @@ async def run_segment(servers: Servers, plan: Plan, folder: Path, say: Say = lam
         async with standing(servers, folder, journal, dice, shape=plan.shape, handlers=plan.handlers, settings=plan.settings) as world:
             history.lease_seconds = world.settings.lease_seconds
             history.heartbeat_seconds = world.settings.heartbeat_seconds
+            history.grace_seconds = world.settings.grace_seconds
             history.max_crashes = world.settings.max_crashes
             history.job_timeout = world.settings.job_timeout_seconds
             world.client.numbers = itertools.count(plan.first)

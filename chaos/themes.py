@@ -26,6 +26,7 @@ PAUSES: Mapping[str, tuple[float, float]] = {"handlers": (1.0, 4.0), "crashes": 
 LEAST_SECONDS: Mapping[str, float] = {"minutes": 80.0, "alone": 300.0}
 ROUND = 18
 USUAL = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "crashes", "minutes", "all")
+QUICK = ("kills", "redis", "postgres", "network", "freezes", "handlers", "upgrade", "all")  # of a short run, two in each segment
 KINDS = tuple(dict.fromkeys(fault.kind for fault in FAULTS.values()))
 
 

@@ -27,7 +27,7 @@ BY_HANDLERS = {-11: "segfault", 3: "exit", KILLED: "starve"}  # what a handler w
 STARVED = ("MemoryError", NO_LIMIT)  # how the attempt ends that takes more memory than it may, if its process does not
 IN_A_CHILD = "chaos.process"  # a type of job
 HANDLER_SECONDS = 5.0  # in which a process is gone, and that is noted, after its handler has said that it ends it
-DRAIN_SECONDS = 8.0  # so long a worker that was told to end tries to settle: the grace time here, and 3 s
+DRAIN_SECONDS = 3.0  # over the grace time: so long a worker that was told to end tries to settle
 POSTGRES = "Postgres"  # a kind of faults: any of them may keep an answer from a worker
 
 
@@ -103,7 +103,7 @@ def _left_behind(history: History, tried: Tried, died: float) -> bool:
     """It was told to end, and did in order, but had not heard of its claim, or could not settle what had run until its time was up."""
     told = history.told.get(tried.pid, float("inf"))
     ran = any((run.attempt, run.worker) == (tried.attempt, tried.worker) for run in history.runs[tried.job])
-    in_vain = not ran or died - told >= DRAIN_SECONDS
+    in_vain = not ran or died - told >= history.grace_seconds + DRAIN_SECONDS
     return told <= died and in_vain and _unanswered(history, tried, died, CALM_SECONDS)
 
 

@@ -15,7 +15,7 @@ from chaos.figures import Figures
 from chaos.injector import PAUSE_SECONDS
 from chaos.options import parse
 from chaos.report import markdown
-from chaos.themes import KINDS, PAUSES, ROUND, THEMES, USUAL, theme_for
+from chaos.themes import KINDS, PAUSES, QUICK, ROUND, THEMES, USUAL, theme_for
 
 
 def reached() -> Figures:
@@ -159,3 +159,28 @@ def test_the_state_is_there_whenever_we_are_ended(tmp_path: Path) -> None:
     for seed in (1, 2):
         campaign._keep(file, Tally(seed))
         assert [Tally.from_json(file.read_bytes()).seed, *tmp_path.iterdir()] == [seed, file]
+
+
+def test_five_minutes_have_all_that_is_quick() -> None:
+    """Two themes in a segment of a minute, whatever the seed."""
+    for seed in range(len(QUICK)):
+        themes = [next(plans(parse(["--seed", str(seed)]), Tally(seed, segments))).theme.split(" + ") for segments in range(4)]
+        assert {name for pair in themes for name in pair} == {*QUICK}
+
+
+@pytest.mark.parametrize("words", [["--resume", "."], ["--output", "file/out"], ["--resume", "file/state"]])
+def test_a_place_that_cannot_be_written_to_is_told_before_anything_is_run(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what to do."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    assert command.main(words) == 2
+    assert "name a place that can be written to" in capsys.readouterr().err
+
+
+def test_the_folder_of_a_file_to_go_on_with_is_made(tmp_path: Path) -> None:
+    """A segment later it would be too late."""
+    begun(parse(["--resume", str(tmp_path / "new" / "state.json"), "--output", str(tmp_path / "out")]))
+    assert (tmp_path / "new").is_dir()
+    assert not (tmp_path / "new" / "state.json").exists()

@@ -18,6 +18,7 @@ from chaos.segment import Plan
 
 LOST = next(known for known in INVARIANTS if known.check is jobs.nothing_is_lost)
 STRANDED = Finding(LOST.number, LOST.sentence, "the service did not come back within 60 s: all processes run again")
+COLUMNS = 4  # of the table of mistakes
 BY_ONE = next(name for name, mistake in MISTAKES.items() if mistake.found_by == {LOST.name})
 BY_ANOTHER = next(name for name, mistake in MISTAKES.items() if LOST.name not in mistake.found_by)
 
@@ -93,3 +94,11 @@ async def test_the_table_is_there_after_each(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(ZeroDivisionError):
         await hunted(monkeypatch, tmp_path, {BY_ONE: STRANDED, BY_ANOTHER: ZeroDivisionError()})
     assert BY_ONE.replace("-", " ") in (tmp_path / "table.md").read_text()
+
+
+def test_the_document_has_a_row_for_each() -> None:
+    """With what it does, and who has to find it, as the code says it."""
+    rows = (line.split(" | ") for line in Path("docs/reliability.md").read_text(encoding="utf-8").splitlines())
+    told = {row[0].removeprefix("| "): (row[1], row[2]) for row in rows if len(row) == COLUMNS}
+    for name, mistake in MISTAKES.items():
+        assert told[name.replace("-", " ")] == (mistake.does, "; ".join(sorted(mistake.found_by)))
