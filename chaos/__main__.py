@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos import campaign
-from chaos.campaign import Tally
+from chaos.campaign import Tally, segment_name
 from chaos.errors import ChaosError
 from chaos.options import Options, parse
 from chaos.outcome import FILE, Outcome
@@ -97,7 +97,7 @@ def _keep(options: Options, number: int, outcome: Outcome) -> None:
     for finding in outcome.findings:
         _say(f"  invariant {finding.number} ({finding.sentence}): {finding.what}")
     if options.campaign and not outcome.findings:
-        for file in (options.output / f"segment-{number:04}").iterdir():
+        for file in (options.output / segment_name(number)).iterdir():
             _drop(file)
 
 

@@ -70,7 +70,7 @@ async def run(options: Options, tally: Tally, folder: Path, say: Say, after: Cal
     try:
         for plan in plans(options, tally):
             began = time.monotonic()
-            place = options.output / f"segment-{tally.segments:04}"
+            place = options.output / segment_name(tally.segments)
             number = tally.segments
             say(f"segment {number} ({plan.theme}): load and faults for {plan.seconds:g} s, and until the last fault is over")
             outcome = await run_segment(servers, plan, place, say)
@@ -78,15 +78,20 @@ async def run(options: Options, tally: Tally, folder: Path, say: Say, after: Cal
             after(number, plan, outcome)
             say(_line(number, plan, outcome))
             if options.resume:
-                _keep(options.resume, tally)
+                save(options.resume, tally)
             if time.monotonic() > until:
                 break
     finally:
         servers.stop()
 
 
-def _keep(file: Path, tally: Tally) -> None:
-    """Whatever ends us in this moment: the old one is there, or the new one."""
+def segment_name(number: int) -> str:
+    """Return the name of the folder in which a segment is kept."""
+    return f"segment-{number:04}"
+
+
+def save(file: Path, tally: Tally) -> None:
+    """Write down what a campaign goes on from. Whatever ends us in this moment: the old one is there, or the new one."""
     new = file.with_name(f"{file.name}.new")
     new.write_bytes(tally.to_json())
     new.replace(file)

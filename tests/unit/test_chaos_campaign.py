@@ -157,7 +157,7 @@ def test_the_state_is_there_whenever_we_are_ended(tmp_path: Path) -> None:
     """The new one takes the place of the old one at once."""
     file = tmp_path / "campaign.json"
     for seed in (1, 2):
-        campaign._keep(file, Tally(seed))
+        campaign.save(file, Tally(seed))
         assert [Tally.from_json(file.read_bytes()).seed, *tmp_path.iterdir()] == [seed, file]
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from chaos import __main__ as command
-from chaos.campaign import Tally
+from chaos.campaign import Tally, begun
+from chaos.checks import Finding
 from chaos.history import History, Request, Strike
 from chaos.judge import main
 from chaos.options import parse
@@ -52,6 +53,28 @@ def test_a_folder_without_a_run_is_named(tmp_path: Path, capsys: pytest.CaptureF
     """With what to do."""
     assert main([str(tmp_path)]) == 2
     assert f"chaos: {tmp_path} has no result.json" in capsys.readouterr().err
+
+
+def test_a_campaign_goes_on_from_what_is_judged_now(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A check that was wrong does not cost the segments that were run; what was found by it is gone, what was done is not."""
+    state, found = tmp_path / "campaign.json", [(0, Finding(1, "a check that was wrong", "a job is lost"))]
+    (tmp_path / "result.json").write_bytes(Tally(7, segments=1, findings=found, seconds=180.0, at_a_time=4).to_json())
+    (tmp_path / "segment-0000").mkdir()
+    keep(sound(), tmp_path / "segment-0000")
+    assert main([str(tmp_path), "--resume", str(state)]) == 0
+    tally = begun(parse(["--resume", str(state), "--output", str(tmp_path)]))
+    assert (tally.seed, tally.segments, tally.findings, tally.seconds, tally.at_a_time) == (7, 1, [], 180.0, 4)
+    assert tally.figures == outcome_of(sound(), {}).figures
+    assert main([str(tmp_path), "--resume", str(tmp_path / "nowhere" / "state")]) == 2
+    assert "nowhere/state.new: No such file or directory: name a place" in capsys.readouterr().err
+
+
+def test_a_campaign_does_not_go_on_without_some_of_its_segments(run: Callable[[History], Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """What they came to would be forgotten, and the next would write into the folder of another."""
+    folder = run(sound())
+    assert main([str(folder), "--resume", str(folder / "state")]) == 2
+    assert "has not the histories of all 2 segments" in capsys.readouterr().err
+    assert not (folder / "state").exists()
 
 
 def test_without_its_rows_a_history_says_only_that_it_did_not_come_back() -> None:
