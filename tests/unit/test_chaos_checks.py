@@ -6,6 +6,7 @@ import pytest
 
 from chaos.checks import INVARIANTS, check, judge, runs, speed, stores
 from chaos.history import EVERYONE, History, Moved, Replay, Request, Row, Run, Strike, Tried, pid_of
+from chaos.limit import NO_LIMIT
 
 ONE, TWO = "machine:11:a", "machine:12:b"  # workers
 JOB = "job"
@@ -724,6 +725,15 @@ def test_only_what_lasts_explains_a_lost_lease(fault: str, victims: list[int], s
     kind = "SIGSTOP" if "freeze" in fault else "Postgres"
     history.strikes.append(Strike(fault, kind, [], victims, 102.0, 102.0, healed=102.0 + seconds))
     assert (6 in {finding.number for finding in check(history)}) == found
+
+
+@pytest.mark.parametrize(("kind", "found"), [("chaos.work", False), ("chaos.process", True)])
+def test_only_a_consumer_may_have_no_limit_any_more(kind: str, *, found: bool) -> None:
+    """It is lifted when the fault is over, or the job runs again in a new consumer; a child process always has one."""
+    history = sound()
+    history.rows[JOB] = row(times=1)._replace(type=kind, payload={"n": 1, "times": 1, "misdeed": "starve"})
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.06, 100.09, "failed", f"RuntimeError: {NO_LIMIT}")]
+    assert any("took more memory than it may" in finding.what for finding in check(history)) is found
 
 
 @pytest.mark.parametrize(
