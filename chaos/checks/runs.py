@@ -25,6 +25,8 @@ AT_ONCE = (-15, 143)  # how who is told to end does so that cannot hear that yet
 STARTING_SECONDS = 5.0  # until a producer can hear that
 BY_HANDLERS = {-11: "segfault", 3: "exit", KILLED: "starve"}  # what a handler was asked to do, by the exit code of its process
 STARVED = "MemoryError"  # how an attempt ends that takes more memory than a child process may have
+TIGHT = "handler.starve.consumer"  # the fault by which a consumer has little memory, with all its children
+ENDED_BY_KERNEL = "ProcessDied"  # how an attempt ends whose child process was killed
 IN_A_CHILD = "chaos.process"  # a type of job
 HANDLER_SECONDS = 5.0  # in which a process is gone, and that is noted, after its handler has said that it ends it
 DRAIN_SECONDS = 3.0  # over the grace time: so long a worker that was told to end tries to settle
@@ -133,13 +135,16 @@ def _unasked(history: History, row: Row) -> Iterator[str]:
             if attempt.outcome in {"failed", "snoozed"} and not _stood(history, attempt):
                 if attempt.attempt > asked:
                     yield f"{row.id}: attempt {attempt.attempt} {attempt.outcome}, which nobody asked for: {attempt.error[:100]}"
-                elif row.payload.get("misdeed") == "starve" and not _starved(row, attempt):
+                elif row.payload.get("misdeed") == "starve" and not _starved(history, row, attempt):
                     yield f"{row.id}: attempt {attempt.attempt} took more memory than it may, and ended by {attempt.error[:100]}"
 
 
-def _starved(row: Row, tried: Tried) -> bool:
-    """A child process always has a limit; a consumer only for a while, and then the kernel ends it with its attempt."""
-    return STARVED in tried.error or (row.type != IN_A_CHILD and NO_LIMIT in tried.error)
+def _starved(history: History, row: Row, tried: Tried) -> bool:
+    """A child process always has a limit; a consumer only for a while, in which the kernel ends it, or a child of it instead."""
+    if STARVED in tried.error or row.type != IN_A_CHILD:
+        return STARVED in tried.error or NO_LIMIT in tried.error
+    tight = any(strike.fault == TIGHT and strike.covers(tried.began or tried.ended, tried.ended) for strike in history.strikes)
+    return tight and ENDED_BY_KERNEL in tried.error
 
 
 def _stood(history: History, tried: Tried) -> bool:

@@ -727,12 +727,23 @@ def test_only_what_lasts_explains_a_lost_lease(fault: str, victims: list[int], s
     assert (6 in {finding.number for finding in check(history)}) == found
 
 
-@pytest.mark.parametrize(("kind", "found"), [("chaos.work", False), ("chaos.process", True)])
-def test_only_a_consumer_may_have_no_limit_any_more(kind: str, *, found: bool) -> None:
-    """It is lifted when the fault is over, or the job runs again in a new consumer; a child process always has one."""
+@pytest.mark.parametrize(
+    ("kind", "error", "fault", "found"),
+    [
+        ("chaos.work", f"RuntimeError: {NO_LIMIT}", "redis.kill", False),
+        ("chaos.process", f"RuntimeError: {NO_LIMIT}", "redis.kill", True),
+        ("chaos.process", "MemoryError: ", "redis.kill", False),
+        ("chaos.process", "ProcessDied: killed by SIGKILL", "redis.kill", True),
+        ("chaos.process", "ProcessDied: killed by SIGKILL", "handler.starve.consumer", False),
+        ("chaos.work", "ProcessDied: killed by SIGKILL", "handler.starve.consumer", True),
+    ],
+)
+def test_who_takes_too_much_memory_meets_a_limit(kind: str, error: str, fault: str, *, found: bool) -> None:
+    """6: that of a child process, which is always there; or that of a consumer, which is lifted when the fault is over."""
     history = sound()
     history.rows[JOB] = row(times=1)._replace(type=kind, payload={"n": 1, "times": 1, "misdeed": "starve"})
-    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.06, 100.09, "failed", f"RuntimeError: {NO_LIMIT}")]
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.06, 100.09, "failed", error)]
+    history.strikes.append(Strike(fault, "a kind", [], [], 100.0, 100.05, healed=101.0))
     assert any("took more memory than it may" in finding.what for finding in check(history)) is found
 
 
