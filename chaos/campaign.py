@@ -15,8 +15,8 @@ from chaos.options import Options
 from chaos.outcome import Outcome
 from chaos.segment import Plan, Say, run_segment
 from chaos.servers import Servers
+from chaos.shape import Shape
 from chaos.themes import KINDS, LEAST_SECONDS, QUICK, USUAL, faults_of, hands_for, pause_for, theme_for
-from chaos.world import Shape
 from shared.errors import ConfigError
 
 AIM = 300

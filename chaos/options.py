@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from chaos.client import OURS
+from chaos.environment import RESERVED
 from chaos.faults import FAULTS
 from chaos.segment import PATIENCE_SECONDS
 from chaos.themes import THEMES
-from chaos.world import RESERVED
 from producer.near_names import near_names
 from shared.settings import Settings, variable
 

@@ -24,7 +24,8 @@ from chaos.reading import read_database, read_journal, read_recording
 from chaos.rest import Left, ghosts_left, left_over, rest
 from chaos.schedules import WHEN, definition
 from chaos.servers import Servers, until
-from chaos.world import Shape, World, standing
+from chaos.shape import Shape
+from chaos.world import World, standing
 from shared.broker import REAPER
 from shared.errors import UnavailableError
 

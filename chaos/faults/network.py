@@ -12,7 +12,8 @@ from chaos.faults.fault import Hit, MissedError, fault
 from chaos.member import Member
 from chaos.proxy import Proxy
 from chaos.servers import until
-from chaos.world import GROUPS, STORES, World
+from chaos.shape import GROUPS, group_of
+from chaos.world import STORES, World
 
 KIND = "network"
 MARKERS = {"postgres": (b"__asyncpg_stmt", b"COMMIT"), "redis": (b"EVALSHA", b"XREADGROUP")}
@@ -73,9 +74,9 @@ async def _comes(true: Callable[[], Awaitable[bool]], seconds: float) -> bool:
 
 
 def _way(world: World, dice: Random) -> Way:
-    groups = sorted({world.group_of(member.part) for member in world.members})
+    groups = sorted({group_of(member.part) for member in world.members})
     group, store = dice.choice([(group, store) for group in groups for store in STORES])
-    there = [member for member in world.members if world.group_of(member.part) == group]
+    there = [member for member in world.members if group_of(member.part) == group]
     members = there if dice.random() < 0.5 else [dice.choice(there)]
     return Way(group, store, members, [world.wires[member.name, store] for member in members], len(members) == len(there))
 

@@ -11,7 +11,8 @@ from chaos.faults.processes import brief, edge, frozen_for, held, past
 from chaos.faults.scenes import flush, forget_clock, give_up, kill_another
 from chaos.member import Member
 from chaos.servers import until
-from chaos.world import SERVICES, World
+from chaos.shape import SERVICES
+from chaos.world import World
 from shared.errors import UnavailableError
 
 READY_SECONDS = 10.0  # for a process to start

@@ -8,7 +8,8 @@ from random import Random
 from chaos.faults.fault import Hit, MissedError, fault
 from chaos.member import Member
 from chaos.servers import until
-from chaos.world import SERVICES, World
+from chaos.shape import SERVICES
+from chaos.world import World
 
 STOP_SECONDS = 2.0  # for the kernel to stop all its threads
 MINUTE_SECONDS = 60.0

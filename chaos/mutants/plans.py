@@ -6,7 +6,7 @@ from typing import Any
 
 from chaos.mutants.mistakes import MISTAKES
 from chaos.segment import Plan
-from chaos.world import Shape
+from chaos.shape import Shape
 
 SEED = 20261123
 SLOW_SEED = 183292  # one by which the way from the consumers to Redis is slow more than once

@@ -20,7 +20,8 @@ from chaos.history import History
 from chaos.journal import Journal
 from chaos.reading import read_recording
 from chaos.servers import Servers
-from chaos.world import Shape, standing
+from chaos.shape import Shape
+from chaos.world import standing
 from loadtest.command import FOLDER
 from loadtest.errors import MeasureError
 from loadtest.peers import known

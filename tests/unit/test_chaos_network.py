@@ -38,7 +38,7 @@ async def way() -> AsyncIterator[tuple[Any, int]]:
         members = [SimpleNamespace(part="producer", name=f"producer-{number}", pid=number) for number in (1, 2)]
         wires = {(member.name, store): wire for member in members for store in STORES}
         settings = SimpleNamespace(lease_seconds=1.0)
-        world = SimpleNamespace(wires=wires, members=members, group_of=str, settings=settings)
+        world = SimpleNamespace(wires=wires, members=members, settings=settings)
         yield world, int(wire.url.rpartition(":")[2])
         wire.reset()
         await asyncio.sleep(0.1)  # for both ends to see that
@@ -81,7 +81,7 @@ def test_one_way_of_several_or_all_of_them() -> None:
     """Whoever holds a lease is a victim where its way to PostgreSQL is broken; what is said of a kind is true of all of it."""
     members = [SimpleNamespace(part="consumer", name=f"consumer-{number}", pid=number) for number in (1, 2)]
     wires = {(member.name, store): f"{member.name} {store}" for member in members for store in STORES}
-    world: Any = SimpleNamespace(wires=wires, members=members, group_of=str)
+    world: Any = SimpleNamespace(wires=wires, members=members)
     found = {(way.detail, way.victims, len(way.wires)) for way in (network._way(world, Random(seed)) for seed in range(100))}
     assert found == {
         *(("consumer to postgres", (1, 2), 2), ("consumer-1 to postgres", (1,), 1), ("consumer-2 to postgres", (2,), 1)),

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from chaos.campaign import Tally, plans
+from chaos.environment import RESERVED
 from chaos.options import CHECKOUT, parse
-from chaos.world import RESERVED
 
 
 def test_nothing_is_asked_for() -> None:

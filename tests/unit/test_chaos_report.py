@@ -19,7 +19,7 @@ from chaos.options import parse
 from chaos.outcome import Outcome
 from chaos.report import OURS_ALONE, markdown
 from chaos.segment import Plan
-from chaos.world import Shape
+from chaos.shape import Shape
 
 LOST = Finding(1, "nothing is lost", "the service did not come back within 60 s: all processes run again")
 PLAN = Plan(seed=1, theme="kills", faults=(), seconds=1.0, rate=1.0, shape=Shape())

@@ -7,10 +7,12 @@ from typing import Any
 
 import pytest
 
+from chaos.environment import OWN
 from chaos.errors import ChaosError
 from chaos.journal import Journal
 from chaos.servers import until
-from chaos.world import OWN, STORES, Shape, World, standing
+from chaos.shape import Shape
+from chaos.world import STORES, World, standing
 from shared.errors import DatabaseUnavailableError
 from shared.settings import Settings, load
 
