@@ -76,6 +76,18 @@ async def test_each_priority_goes_to_its_own_stream(broker: Broker) -> None:
     assert list(await delayed(broker)) == [member(late, "high")]
 
 
+async def test_due_times_are_kept_to_the_microsecond(broker: Broker) -> None:
+    """By Redis's clock, which is asked before and after: rounded to a millisecond one in two would be due too early."""
+    later = []
+    for _ in range(100):
+        job_id = new_id()
+        seconds, microseconds = await broker.client.time()
+        await broker.delay([Due(job_id, "normal", 60.0)])
+        due = (await delayed(broker))[member(job_id, "normal")]
+        later.append(due - (seconds + microseconds / 1e6 + 60.0))
+    assert -2e-6 < min(later) < 0.01
+
+
 async def test_many_delayers_promote_each_job_once(broker: Broker) -> None:
     """The script is atomic: eight at a time make no duplicates, and a full page asks for another at once."""
     ids = [new_id() for _ in range(2 * CHUNK + 5)]

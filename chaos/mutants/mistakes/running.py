@@ -40,6 +40,12 @@ def no_fence_of_snoozes() -> None:
     change_query("snooze", "attempts = snoozed.attempt AND lease_id = $3", "(attempts >= snoozed.attempt OR lease_id = $3)")
 
 
+@mistake(runs.executions_are_bounded)
+def no_fence_of_hand_backs() -> None:
+    """A hand-back asks whether the job runs, not whether this is its attempt."""
+    change_query("hand_back", "attempts = unfinished.attempt AND lease_id = $3", "(attempts >= unfinished.attempt OR lease_id = $3)")
+
+
 @mistake(runs.nothing_is_early)
 def time_is_not_asked_for() -> None:
     """What should wait is due at once, and a claim does not ask for its time."""
