@@ -8,6 +8,7 @@ from chaos.history import History
 
 Check = Callable[[History], Iterator[str]]  # of each case that it looked at: what speaks against it, or nothing
 HELD = ""
+EARLY_SECONDS = 0.02  # clocks of one machine, read in three processes
 SHOWN = 20  # findings of one invariant that are kept; the rest is counted
 
 

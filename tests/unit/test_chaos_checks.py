@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chaos.checks import INVARIANTS, check, judge, runs, speed, stores
+from chaos.checks import INVARIANTS, check, due, judge, runs, speed, stores
 from chaos.history import EVERYONE, History, Moved, Replay, Request, Row, Run, Strike, Tried, pid_of
 from chaos.limit import NO_LIMIT
 
@@ -892,9 +892,9 @@ def test_every_invariant_is_broken_by_some_test() -> None:
         found |= {finding.name for finding in check(history)}
     others = {
         runs.no_overlap,
-        runs.retries_wait,
-        runs.retries_come,
-        runs.nothing_is_tardy,
+        due.retries_wait,
+        due.retries_come,
+        due.nothing_is_tardy,
         speed.crashes_are_short,
         speed.ghosts_go,
         stores.letters_are_added_once,

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from chaos.checks import jobs, runs, speed, stores
+from chaos.checks import due, jobs, processes, speed, stores
 from chaos.mutants.mistakes.mistake import change_query, change_script, mistake, put
 from consumer.clock_watch import ClockWatch
 from consumer.delayer import Delayer
@@ -53,7 +53,7 @@ def consumer_dropped_with_pending() -> None:
     change_script("drop_consumer", "if #pending > 0 then", "if false then")
 
 
-@mistake(runs.errors_are_foreseen)
+@mistake(processes.errors_are_foreseen)
 def a_service_stumbles() -> None:
     """The janitor fails each time, and is started again."""
 
@@ -80,7 +80,7 @@ def no_look_at_the_clock() -> None:
     put(ClockWatch, "was_set", never)
 
 
-@mistake(runs.retries_come, runs.nothing_is_tardy)
+@mistake(due.retries_come, due.nothing_is_tardy)
 def retries_are_late() -> None:
     """What waits for its time is looked at every few seconds."""
     step = Delayer.step

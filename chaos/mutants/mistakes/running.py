@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 import consumer.runtime
-from chaos.checks import jobs, runs
+from chaos.checks import due, jobs, processes, runs
 from chaos.mutants.mistakes.mistake import change_query, change_script, mistake, put
 from consumer.heartbeat import Heartbeat
 from consumer.runtime import Consumer
@@ -46,14 +46,14 @@ def no_fence_of_hand_backs() -> None:
     change_query("hand_back", "attempts = unfinished.attempt AND lease_id = $3", "(attempts >= unfinished.attempt OR lease_id = $3)")
 
 
-@mistake(runs.nothing_is_early)
+@mistake(due.nothing_is_early)
 def time_is_not_asked_for() -> None:
     """What should wait is due at once, and a claim does not ask for its time."""
     change_script("postpone", "now + tonumber(ARGV[i + 1])", "now")
     change_query("claim", "AND run_at <= now()", "")
 
 
-@mistake(runs.nobody_gives_up)
+@mistake(processes.nobody_gives_up)
 def nobody_drains() -> None:
     """A consumer that is told to end does so at once."""
     put(consumer.runtime, "_on_signal", lambda _, number: lambda: os._exit(128 + number))
@@ -65,7 +65,7 @@ def who_wakes_up_goes_on() -> None:
     put(Heartbeat, "holds", lambda self, lease: bool(self and lease))
 
 
-@mistake(runs.nobody_gives_up)
+@mistake(processes.nobody_gives_up)
 def a_process_gives_up() -> None:
     """A consumer ends by itself after a while."""
     run = Consumer.run

@@ -5,7 +5,7 @@ from typing import Any
 
 import consumer.runtime
 import consumer.settler
-from chaos.checks import jobs, runs
+from chaos.checks import due, jobs
 from chaos.mutants.mistakes.mistake import change_query, mistake, put
 from consumer.outcome import Bury
 from consumer.settler import Settler
@@ -48,7 +48,7 @@ def attempt_reset_on_replay() -> None:
     change_query("replay", "failures = 0, crashes = 0", "attempts = 0, failures = 0, crashes = 0")
 
 
-@mistake(runs.retries_wait)
+@mistake(due.retries_wait)
 def retry_at_once() -> None:
     """A failed job does not wait for its time."""
     retry = JobStore.retry
