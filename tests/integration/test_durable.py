@@ -13,6 +13,7 @@ async def test_who_accepts_and_who_settles_waits_for_the_disk(settings: Settings
     await database.fetch(f'ALTER DATABASE "{name}" SET synchronous_commit = off')
     producer, consumer = Producer(settings), Consumer(settings, registry.load(settings))
     connections = {"submit": producer._writer, "read": producer._readers.any(), **consumer._databases}
+    connections |= {"settle": consumer._settle.any(), "effects": consumer._effects.any()}
     found = {role: await connection.fetch_value("SHOW synchronous_commit") for role, connection in connections.items()}
     for connection in connections.values():
         await connection.close()

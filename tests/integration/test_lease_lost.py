@@ -8,12 +8,13 @@ import pytest
 from msgspec import Raw
 
 from consumer.heartbeat import Heartbeat
+from consumer.runtime import ROLES
 from shared import probe
 from shared.database import Database
 from shared.ids import new_id
 from shared.jobs import Context
 from shared.lifecycle import Status
-from shared.models import NewJob
+from shared.models import Lease, NewJob
 from tests.support import process_handlers
 from tests.support.consumer import Running, Stage
 from tests.support.eventually import eventually
@@ -168,6 +169,33 @@ async def test_who_may_have_lost_its_lease_begins_nothing(executor: str, stage: 
     row = await stage.reaches(job_id, Status.COMPLETED)
     assert await stage.history(job_id) == ["handed_back"] * (row["attempts"] - 1)
     assert (row["failures"], row["crashes"]) == (0, 0)
+
+
+async def test_who_may_have_lost_its_lease_claims_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its beats do not get through: it leaves the job alone, one whose beats do runs it, and it works on when it is sure again."""
+    doubts: list[str] = []
+    certain: list[bool] = []
+    holds = Heartbeat.holds
+
+    def in_doubt(self: Heartbeat, lease: Lease) -> bool:
+        if self._roles == ROLES or certain:
+            return holds(self, lease)
+        doubts.append(lease.worker)
+        return False
+
+    monkeypatch.setattr(Heartbeat, "holds", in_doubt)
+    doubtful = await stage.start({"quick": quick}, roles=ONLY_WORKER)
+    with probe.watch("claimed") as claims:
+        job_id = await stage.submit("quick")
+        asked = len(doubts)
+        await eventually(lambda: len(doubts) > asked + 2, what="a worker that asks again and again whether it is sure")
+        assert not claims
+    sure = await stage.start({"quick": quick})
+    row = await stage.reaches(job_id, Status.COMPLETED)
+    assert (row["worker"], row["attempts"], await stage.history(job_id)) == (sure.name, 1, [])
+    await sure.stop()
+    certain.append(True)
+    assert (await stage.reaches(await stage.submit("quick"), Status.COMPLETED))["worker"] == doubtful.name
 
 
 async def test_a_later_lease_is_no_reason_to_begin_what_was_claimed_under_an_earlier_one(stage: Stage) -> None:

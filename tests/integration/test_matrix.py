@@ -61,6 +61,22 @@ async def test_a_transition_moves_exactly_what_the_table_allows(
         assert await _row(database, job_id) == before
 
 
+@pytest.mark.parametrize("event", [event for event, move in MOVES.items() if move.fenced])
+async def test_a_lease_that_is_dead_settles_until_the_job_is_reclaimed(
+    event: str, jobs: JobStore, leases: LeaseStore, database: Database, settings: Settings
+) -> None:
+    """The worker has ended what nobody else can have claimed yet, so its word counts; the reclaim is what voids the fence."""
+    lease = await open_lease(leases, settings)
+    early, late = await in_state(jobs, database, lease, Status.PROCESSING), await in_state(jobs, database, lease, Status.PROCESSING)
+    await leases.close(lease)
+    assert await jobs.claim([early[0]], await open_lease(leases, settings), TYPES) == []
+    assert await TRANSITIONS[event](jobs, *early, lease)
+    assert await status_of(database, early[0]) in MOVES[event].targets
+    assert [job.id for job in await jobs.reclaim([early[0], late[0]], max_crashes=3)] == [late[0]]
+    assert not await TRANSITIONS[event](jobs, *late, lease)
+    assert await status_of(database, late[0]) is Status.PENDING
+
+
 async def test_a_reclaim_buries_a_job_that_took_too_many_workers_with_it(
     jobs: JobStore, leases: LeaseStore, database: Database, settings: Settings
 ) -> None:

@@ -58,7 +58,7 @@ async def test_consumer_ends_while_postgres_is_down(fragile: Stack, servers: Ser
 
 
 async def test_consumer_ends_while_postgres_is_frozen(fragile: Stack, servers: Servers) -> None:
-    """The same while PostgreSQL does not answer at all, which is what a network that swallows packets looks like."""
+    """The same while PostgreSQL does not answer at all, as in a network that swallows packets; its job runs again when it does."""
     [first] = await fragile.up(grace_seconds=0.2)
     await fragile.started(await fragile.submit(payload={"seconds": 0.5}))
     backends = await fragile.database.fetch("SELECT pid FROM pg_stat_activity WHERE application_name ~ '^millstream'")
@@ -72,6 +72,8 @@ async def test_consumer_ends_while_postgres_is_frozen(fragile: Stack, servers: S
     finally:
         for pid in frozen:
             os.kill(pid, signal.SIGCONT)
+    await fragile.consumer()
+    await fragile.check_promise(lost_claims=True)
 
 
 async def test_claim_forgotten_in_a_crash(fragile: Stack) -> None:

@@ -1,4 +1,4 @@
-"""Producers are killed around the commit."""
+"""Producers are killed and frozen around the commit."""
 
 import asyncio
 
@@ -39,6 +39,23 @@ async def test_kill_before_commit(stack: Stack) -> None:
     await stack.check_promise()
 
 
+@pytest.mark.parametrize(("step", "committed"), [("inserting", 0), ("committed", 10)])
+async def test_frozen_around_the_commit(step: str, committed: int, stack: Stack) -> None:
+    """A client gives up on a producer that froze: what was committed runs before it wakes, and only once; then it takes jobs again."""
+    first, _ = await asyncio.gather(stack.producer(probes=f"{step}=stop@2"), stack.consumer())
+    await stack.submit()
+    request = asyncio.create_task(stack.bulk(10))
+    await first.frozen()
+    request.cancel()
+    await eventually(lambda: _completed(stack, 1 + committed), 20, "the end of what was committed")
+    assert await stack.count("true") == 1 + committed
+    first.cont()
+    await stack.bulk(10)
+    await stack.check_promise()
+    assert await stack.count("true") in {11 + committed, 21}  # whoever gave up may have been heard after all
+    assert not stack.started_twice()
+
+
 async def test_kill_under_load(stack: Stack) -> None:
     """Of two producers on one port one is killed again and again; every 2xx stands for a job that ends."""
     await stack.up()
@@ -74,3 +91,7 @@ async def test_two_producers_share_one_port(stack: Stack) -> None:
 async def _in_stream(stack: Stack, count: int) -> bool:
     length: int = await stack.broker.client.xlen(stack.broker.keys.stream("normal"))
     return length == count
+
+
+async def _completed(stack: Stack, count: int) -> bool:
+    return await stack.count("status = 'COMPLETED'") == count

@@ -1,8 +1,6 @@
 """`millstream up --reload`: a saved handler runs a moment later, a broken one changes nothing."""
 
-import json
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,26 +29,9 @@ def folder() -> Iterator[Path]:
         yield path
 
 
-def call(up: RunningUp, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    """Ask the API."""
-    url = f"http://127.0.0.1:{up.port}{path}"
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
-        found: dict[str, Any] = json.load(answer)
-        return found
-
-
 def submitted(up: RunningUp, **payload: Any) -> str:
     """Return the id of a job of our type."""
-    return str(call(up, "/jobs", {"type": "word", "payload": payload})["id"])
-
-
-def ended(up: RunningUp, job_id: str) -> dict[str, Any]:
-    """Wait for the end of the job."""
-    job = eventually_sync(lambda: (found := call(up, f"/jobs/{job_id}"))["status"] == "COMPLETED" and found, 30, "the end of the job")
-    assert isinstance(job, dict)
-    return job
+    return str(up.call("/jobs", {"type": "word", "payload": payload})["id"])
 
 
 def said(up: RunningUp, event: str, times: int = 1) -> None:
@@ -65,21 +46,21 @@ def test_what_is_saved_is_what_runs(folder: Path) -> None:
     with RunningUp(folder, "--reload", MILLSTREAM_HANDLERS="reloaded_handlers", PYTHONPATH=str(folder)) as up:
         said(up, "consumer_started")
         first = up.child("-m consumer")
-        assert ended(up, submitted(up))["result"] == "one"
+        assert up.completed(submitted(up))["result"] == "one"
 
         running = submitted(up, seconds=2)
-        eventually_sync(lambda: call(up, f"/jobs/{running}")["status"] == "PROCESSING", 10, "a running job")
+        eventually_sync(lambda: up.call(f"/jobs/{running}")["status"] == "PROCESSING", 10, "a running job")
         module.write_text(GOOD.format(word="two"))
         said(up, "consumer_started", times=2)
-        old = ended(up, running)
+        old = up.completed(running)
         assert (old["result"], old["attempts"]) == ("one", 1)
         second = up.child("-m consumer")
         assert second.pid != first.pid
-        assert ended(up, submitted(up))["result"] == "two"
+        assert up.completed(submitted(up))["result"] == "two"
 
         module.write_text("def broken(:\n")
         said(up, "reload_refused")
-        assert ended(up, submitted(up))["result"] == "two"
+        assert up.completed(submitted(up))["result"] == "two"
         assert up.child("-m consumer").pid == second.pid
         [line] = [line for line in up.log.read_text().splitlines() if "reload_refused" in line]
         assert "reloaded_handlers" in line
@@ -87,7 +68,7 @@ def test_what_is_saved_is_what_runs(folder: Path) -> None:
 
         module.write_text(GOOD.format(word="six"))
         said(up, "consumer_started", times=3)
-        assert ended(up, submitted(up))["result"] == "six"
+        assert up.completed(submitted(up))["result"] == "six"
         began = time.monotonic()
         (folder / "other_module.py").touch()
         eventually_sync(lambda: time.monotonic() - began > 1, 5)
@@ -103,5 +84,5 @@ def test_a_start_with_a_broken_module(folder: Path) -> None:
         module.write_text(GOOD.format(word="mended"))
         said(up, "consumer_started")
         eventually_sync(lambda: "word" in up.log.read_text(), 10, "the type in the log")
-        assert ended(up, submitted(up))["result"] == "mended"
+        assert up.completed(submitted(up))["result"] == "mended"
         assert up.log.read_text().count("cannot import 'broken_handlers': ModuleNotFoundError") == 1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import smtplib
 import socket
@@ -17,12 +18,16 @@ import pytest
 
 from cli.signals import Signals
 from cli.supervisor import Backoff, Kept, Supervisor
+from shared.broker import Broker
+from shared.database import Database
 from shared.embedded.process import Process
+from shared.settings import Settings
 from tests.support.eventually import eventually_sync
 from tests.support.folders import reachable_folder
-from tests.support.running_up import RunningUp, clean_environment, gone
+from tests.support.running_up import RunningUp, clean_environment, command_line, gone
 
 SLEEP = "import signal; signal.pause()"
+CSV = {"type": "csv.generate", "payload": {"rows": [{"name": "Ada"}]}}
 
 
 @pytest.fixture
@@ -149,16 +154,29 @@ def test_the_whole_stack_starts_repairs_itself_and_stops(folder: Path) -> None:
     assert not (up.data_dir / "stack.json").exists()
 
 
-def test_nothing_survives_a_killed_supervisor(folder: Path) -> None:
-    """SIGKILL cannot be caught: the kernel ends the family. A new stack starts on the same data afterwards."""
+def test_nothing_survives_a_killed_supervisor_but_the_jobs(folder: Path) -> None:
+    """SIGKILL cannot be caught: the kernel ends the family. A new stack starts on the same data afterwards, and knows the jobs."""
     with RunningUp(folder) as up:
+        job = up.completed(up.call("/jobs", CSV)["id"])
         family = up.family()
         assert len(family) >= 5
         up.process.kill()
         up.process.wait()
         eventually_sync(lambda: gone(family), within=20)
-    with RunningUp(folder):
-        pass
+    with RunningUp(folder) as up:
+        assert up.call(f"/jobs/{job['id']}") == job
+
+
+async def test_servers_that_are_named_are_used_instead(folder: Path, settings: Settings, broker: Broker, database: Database) -> None:
+    """With DATABASE_URL and REDIS_URL no server is started, and jobs are kept and dispatched in those."""
+    named = {"DATABASE_URL": settings.database_url, "REDIS_URL": settings.redis_url, "MILLSTREAM_STREAM": settings.stream}
+    with RunningUp(folder, **named) as up:
+        job_id = up.call("/jobs", CSV)["id"]
+        assert up.completed(job_id)["result"]["rows"] == 1
+        assert not [words for words in map(command_line, up.family()) if re.search("postgres -D|valkey|redis-server", words)]
+        assert await broker.consumers()
+    assert await database.fetch_value("SELECT status::text FROM jobs WHERE id = $1", job_id) == "COMPLETED"
+    assert not {"postgres", "valkey"} & {path.name for path in up.data_dir.iterdir()}
 
 
 def test_mail_goes_to_files(folder: Path) -> None:

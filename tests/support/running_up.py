@@ -1,12 +1,14 @@
 """A real `millstream up` in a folder of its own."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -73,6 +75,20 @@ class RunningUp:
         child = eventually_sync(found, 15, words)
         assert child
         return child
+
+    def call(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Ask its API."""
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(f"http://127.0.0.1:{self.port}{path}", data, {"Content-Type": "application/json"})
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10) as answer:
+            found: dict[str, Any] = json.load(answer)
+            return found
+
+    def completed(self, job_id: str) -> dict[str, Any]:
+        """Wait until the job is, and return it."""
+        job = eventually_sync(lambda: (found := self.call(f"/jobs/{job_id}"))["status"] == "COMPLETED" and found, 30, "the end of the job")
+        assert isinstance(job, dict)
+        return job
 
     def facts(self) -> dict[str, str]:
         """What its stack.json says."""
