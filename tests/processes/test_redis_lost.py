@@ -19,7 +19,7 @@ async def _jobs_in_every_state(stack: Stack) -> set[str]:
     """Some run, some wait for a slot, some wait for their time; some have failed and wait for their second attempt: return those."""
     await stack.up(consumers=2, concurrency=10)
     again = set(await stack.bulk(10, payload={"failures": 1}, backoff={"kind": "fixed", "base": 3, "jitter": 0}))
-    await eventually(lambda: _all_retrying(stack, again), what="the first failure of all of them")
+    await eventually(lambda: _all_failed_once(stack, again), what="the first failure of all of them")
     running = await stack.bulk(20, payload={"seconds": 1.5})
     for job_id in running:
         await stack.started(job_id)
@@ -29,8 +29,8 @@ async def _jobs_in_every_state(stack: Stack) -> set[str]:
     return again
 
 
-async def _all_retrying(stack: Stack, job_ids: set[str]) -> bool:
-    return await stack.count("status = 'RETRYING'") == len(job_ids)
+async def _all_failed_once(stack: Stack, job_ids: set[str]) -> bool:
+    return await stack.count("failures = 1") == len(job_ids)
 
 
 async def _all_ran_once(stack: Stack, again: set[str], hopeless: int = 0) -> None:
