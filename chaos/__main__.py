@@ -17,7 +17,7 @@ from chaos.options import Options, parse
 from chaos.outcome import FILE, Outcome
 from chaos.report import print_report, write_report
 from chaos.segment import Plan
-from chaos.timeline import page, section
+from chaos.timeline import SECTION, page, section
 from shared.errors import ConfigError, EmbeddedUnavailableError
 
 OK, BROKEN, SENSELESS, UNAVAILABLE, FAILED, STOPPED = 0, 1, 2, 69, 70, 130
@@ -31,7 +31,6 @@ def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
     segments that came to their end.
     """
     options = parse(words)
-    sections: list[str] = []
     try:
         tally = campaign.begun(options)
     except ConfigError as error:
@@ -41,12 +40,12 @@ def main(words: Sequence[str] = tuple(sys.argv[1:])) -> int:
     _clear(options)
 
     def after(number: int, plan: Plan, outcome: Outcome) -> None:
-        sections[:] = [*sections[1 - MOST_SECTIONS :], section(number, plan, outcome)]
+        (options.output / segment_name(number) / SECTION).write_text(section(number, plan, outcome), encoding="utf-8")
         _keep(options, number, outcome)
 
     ended = _run(options, tally, after)
     write_report(tally, options.output)
-    (options.output / "timeline.html").write_text(page(tally, sections), encoding="utf-8")
+    (options.output / "timeline.html").write_text(page(tally, _sections(options)), encoding="utf-8")
     print_report(tally)
     return _code(ended, tally)
 
@@ -101,10 +100,15 @@ def _keep(options: Options, number: int, outcome: Outcome) -> None:
             _drop(file)
 
 
+def _sections(options: Options) -> list[str]:
+    files = sorted(options.output.glob(f"segment-*/{SECTION}"))
+    return [file.read_text(encoding="utf-8") for file in files[-MOST_SECTIONS:]]
+
+
 def _drop(file: Path) -> None:
     if file.is_dir():
         shutil.rmtree(file, ignore_errors=True)
-    elif file.name != FILE:
+    elif file.name not in {FILE, SECTION}:
         file.unlink()
 
 

@@ -39,8 +39,9 @@ def markdown(tally: Tally) -> str:
     ]
     return "\n".join(
         [
-            "| jobs accepted | lost | runs | run again because a lease was lost | leases lost | findings |\n|---|---|---|---|---|---|",
-            _cells(figures.accepted, figures.lost, figures.runs, figures.again, figures.allowed, len(tally.findings)),
+            "| jobs accepted | lost | runs | run again because a lease was lost | leases lost | claims forgotten | findings |",
+            "|---|---|---|---|---|---|---|",
+            _cells(figures.accepted, figures.lost, figures.runs, figures.again, figures.allowed, figures.forgotten, len(tally.findings)),
             "",
             "| how they ended | jobs |\n|---|---|",
             *(f"| {end} | {count:,} |" for end, count in sorted(figures.ends.items())),
@@ -81,7 +82,7 @@ def print_report(tally: Tally) -> None:
     console.print(table)
     console.print(
         f"{figures.accepted:,} jobs accepted, {figures.lost} lost; {figures.runs:,} runs, {figures.again} of them again as a lease was "
-        f"lost ({figures.allowed} leases of running jobs were)"
+        f"lost ({figures.allowed} leases of running jobs were, and PostgreSQL forgot {figures.forgotten} claims in crashes)"
     )
     ends = ", ".join(f"{end} {count:,}" for end, count in sorted(figures.ends.items()))
     console.print(f"Their ends: {ends}.", markup=False, highlight=False)
@@ -109,6 +110,10 @@ def _sentences(tally: Tally) -> Iterator[str]:
     if figures.again:
         yield f"- run again: {', '.join(_again(tally))}; among them"
         yield from (f"  - {job} ({kind}): {runs} runs" for job, kind, runs in figures.examples)
+    if figures.unanswered or figures.repeated:
+        yield f"- submissions: {figures.unanswered:,} got no answer; {figures.repeated:,} had an idempotency key that was sent before"
+    if figures.pairs:
+        yield f"- {len(figures.pairs):,} different pairs of faults were under way at the same time, {sum(figures.pairs.values()):,} in all"
     if tally.at_a_time > 1:
         yield f"- up to {tally.at_a_time} faults at a time: their recoveries are not of one fault; `--themes alone` measures each by itself"
     yield f"- {verdict(tally)}"

@@ -14,6 +14,7 @@ from chaos.segment import Plan
 from loadtest.load.charts import LEFT, RIGHT, WIDTH, Axis, Line, chart, rounded
 from loadtest.load.page import STYLE
 
+SECTION = "timeline.part.html"  # of a segment, in its folder: a run that goes on shows what was before
 TEMPLATE = Path(__file__).with_name("timeline.html")
 LANE = 20  # pixels
 LEAST_WIDTH = 2.0

@@ -23,7 +23,7 @@ DRAIN_SECONDS = 3.0  # over the grace time: so long a worker that was told to en
 POSTGRES = "Postgres"  # a kind of faults: any of them may keep an answer from a worker
 
 
-def _forgotten(history: History, job: str) -> list[Run]:
+def forgotten(history: History, job: str) -> list[Run]:
     """Return the runs of which PostgreSQL has no claim: of one attempt and worker the first ones. It may forget some in a crash."""
     claims = Counter(
         (move.after, history.leases.get(move.next_lease or "", ANYBODY))
@@ -61,10 +61,10 @@ def executions_are_bounded(history: History) -> Iterator[str]:
 
 def _too_often(history: History, row: Row) -> Iterator[str]:
     """Each run is of an attempt of its own: the last one, or one that is known not to have succeeded."""
-    runs, forgotten = history.runs[row.id], _forgotten(history, row.id)
-    yield from (f"{row.id}: ran as attempt {run.attempt}, which nobody has claimed" for run in forgotten if not _crashed(history, run))
+    runs, unknown = history.runs[row.id], forgotten(history, row.id)
+    yield from (f"{row.id}: ran as attempt {run.attempt}, which nobody has claimed" for run in unknown if not _crashed(history, run))
     ran = {run.attempt for run in runs}
-    allowed = len(ran & {row.attempts, *(tried.attempt for tried in history.tried[row.id])}) + len(forgotten)
+    allowed = len(ran & {row.attempts, *(tried.attempt for tried in history.tried[row.id])}) + len(unknown)
     yield HELD if len(runs) <= allowed else f"{row.id}: ran {len(runs)} times, {allowed} are explained"
 
 
@@ -148,19 +148,17 @@ def _stood(history: History, tried: Tried) -> bool:
 
 @invariant(7, "a job runs beside itself only when a lease was lost")
 def no_overlap(history: History) -> Iterator[str]:
-    """By the recorder's clock; the run of a process that died ends with it."""
+    """By the recorder's clock; the run of a process that died ends with it, that of a handler that hangs when it is abandoned."""
     for job, runs in history.runs.items():
-        if job in history.rows and history.rows[job].payload.get("misdeed") == "hang":
-            continue  # it was abandoned, and runs on until its process ends
-        forgotten = _forgotten(history, job)
-        given_up = {(tried.attempt, tried.worker): tried.ended for tried in history.tried[job] if tried.outcome in GIVEN_UP}
+        unknown, hangs = forgotten(history, job), job in history.rows and history.rows[job].payload.get("misdeed") == "hang"
+        given_up = {(tried.attempt, tried.worker): tried.ended for tried in history.tried[job] if hangs or tried.outcome in GIVEN_UP}
         for first, second in pairwise(sorted(runs, key=lambda run: run.began)):
             yield HELD
             end = _end(history, first)
             lost_at = given_up.get((first.attempt, first.worker), float("inf"))
             if second.began >= min(end, lost_at - EARLY_SECONDS) or history.woke_to_begin(second):
                 continue
-            if not (first in forgotten and _crashed(history, first)):
+            if not (first in unknown and _crashed(history, first)):
                 yield f"{job}: attempt {second.attempt} began {end - second.began:.3f} s before attempt {first.attempt} was over"
 
 

@@ -505,6 +505,16 @@ def test_who_has_looked_before_it_was_frozen_may_begin(woke: float, broken: set[
     assert {finding.number for finding in check(history)} == (set() if may else broken)
 
 
+@pytest.mark.parametrize(("began", "found"), [(110.1, False), (109.0, True)])
+def test_who_hangs_may_run_on_when_its_attempt_is_over(began: float, *, found: bool) -> None:
+    """7: and not a moment before."""
+    history = sound()
+    history.rows[JOB] = row(attempts=2, times=1)._replace(payload={"n": 1, "times": 1, "misdeed": "hang"})
+    history.tried[JOB] = [Tried(JOB, 1, ONE, 100.1, 110.0, "failed", "timeout: stopped after 10 s")]
+    history.runs[JOB] = [Run(JOB, 1, ONE, 100.1), Run(JOB, 2, ONE, began, 112.0, "returned")]
+    assert any(finding.number == 7 for finding in check(history)) is found
+
+
 @pytest.mark.parametrize(("began", "found"), [(102.1, False), (103.05, True)])
 def test_what_waits_for_its_time_comes_then(began: float, *, found: bool) -> None:
     """8: due at 102, up to one second later."""

@@ -1,6 +1,7 @@
 """What a chaos run says in the end, with which code it ends, and that it says so however it ended."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from chaos import __main__ as command
 from chaos import campaign
-from chaos.campaign import Tally
+from chaos.campaign import Tally, segment_name
 from chaos.checks import INVARIANTS, Finding
 from chaos.errors import ChaosError
 from chaos.figures import Figures
@@ -20,6 +21,7 @@ from chaos.outcome import Outcome
 from chaos.report import OURS_ALONE, markdown
 from chaos.segment import Plan
 from chaos.shape import Shape
+from chaos.timeline import SECTION
 
 LOST = Finding(1, "nothing is lost", "the service did not come back within 60 s: all processes run again")
 PLAN = Plan(seed=1, theme="kills", faults=(), seconds=1.0, rate=1.0, shape=Shape())
@@ -28,20 +30,26 @@ OUTCOME = Outcome([], Figures(accepted=5, by_fault=STRUCK), {}, History())
 
 
 def ended(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, *findings: Finding, error: BaseException | None = None, by_fault: dict[str, int] = STRUCK
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    *findings: Finding,
+    error: BaseException | None = None,
+    by_fault: dict[str, int] = STRUCK,
+    more: Sequence[str] = (),
 ) -> int:
     """Run one segment with these findings, then the error; return the exit code."""
 
     async def run(_options: object, tally: Tally, _folder: object, _say: object, after: Any) -> None:
         outcome = Outcome(findings, Figures(accepted=5, by_fault=by_fault), {"redis.disk": "no disk"}, History())
+        (folder / segment_name(tally.segments)).mkdir()
+        after(tally.segments, PLAN, outcome)
         tally.add(PLAN, outcome, 1.0)
-        after(0, PLAN, outcome)
         await asyncio.sleep(0)
         if error:
             raise error
 
     monkeypatch.setattr(campaign, "run", run)
-    return command.main(["--seed", "5", "--output", str(folder)])
+    return command.main(["--seed", "5", "--output", str(folder), *more])
 
 
 @pytest.mark.parametrize(
@@ -78,6 +86,19 @@ def test_a_run_in_which_nothing_struck_shows_nothing(
     assert "No fault struck at all" in said
     assert "redis.disk: never struck: no disk" in said
     assert "No fault struck at all" in (tmp_path / "timeline.html").read_text()
+
+
+def test_who_goes_on_shows_what_was_before(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The timeline is of the campaign's last segments; a new run begins with none."""
+    (tmp_path / segment_name(0)).mkdir()
+    (tmp_path / segment_name(0) / SECTION).write_text("of an earlier run")
+    campaign_file = tmp_path / "campaign.json"
+    campaign_file.write_bytes(Tally(5, segments=1).to_json())
+    ended(monkeypatch, tmp_path, more=["--resume", str(campaign_file)])
+    told = (tmp_path / "timeline.html").read_text()
+    assert told.index("of an earlier run") < told.index("Segment 1: kills")
+    ended(monkeypatch, tmp_path)
+    assert "of an earlier run" not in (tmp_path / "timeline.html").read_text()
 
 
 def test_a_run_without_a_segment_does_not_claim_anything() -> None:
