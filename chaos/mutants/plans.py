@@ -92,12 +92,12 @@ PLANS: Mapping[str, Mapping[str, Any]] = {
     "maxlen": {"jobs": (("chaos.work", {"seconds": 0.3}),)},
     "retries-by-default": {
         "seed": SLOW_SEED,
-        "seconds": 25.0,
+        "seconds": 45.0,
         "faults": ("network.slow",),
-        "jobs": (("chaos.work", PLAIN), GIVES_UP),
+        "jobs": (GIVES_UP,),  # so that it is a letter whose answer is late: a slow way lets few commands pass
     },
     "cancelled-read": {},
-    "no-bisect": {"jobs": (("chaos.work", PLAIN),) * 20 + (("chaos.work", {"misdeed": "poison", "times": 100}),)},
+    "no-bisect": {"jobs": (("chaos.work", PLAIN),) * 20 + (("chaos.work", PLAIN | {"misdeed": "poison", "times": 100}),)},  # ends with them
     "retry-at-once": {},
     "keys-are-forgotten": {},
     "answer-waits-for-redis": {"faults": ("redis.freeze",), "pause": (1.0, 2.0)},
